@@ -1,0 +1,79 @@
+# How a stage's library, its kernels and its tests are declared.
+
+# knowmap_add_stage(<name> SOURCES <file>... [DEPENDS <stage>...] [LINK <library>...])
+# makes the static library knowmap_<name> from files of src/<name>.
+function(knowmap_add_stage name)
+  cmake_parse_arguments(PARSE_ARGV 1 stage "" "" "SOURCES;DEPENDS;LINK")
+  add_library(knowmap_${name} STATIC ${stage_SOURCES})
+  target_include_directories(knowmap_${name} PUBLIC
+    ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  list(TRANSFORM stage_DEPENDS PREPEND knowmap_)
+  target_link_libraries(knowmap_${name} PUBLIC ${stage_DEPENDS} PRIVATE ${stage_LINK})
+  knowmap_set_warnings(knowmap_${name})
+  set_property(GLOBAL APPEND PROPERTY KNOWMAP_STAGES knowmap_${name})
+endfunction()
+
+# Strict warnings and sanitizers are properties of our targets, not of the
+# build: other people's headers are compiled as they are.
+function(knowmap_set_warnings target)
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+    $<$<BOOL:${KNOWMAP_WARNINGS_AS_ERRORS}>:-Werror>)
+  if(KNOWMAP_SANITIZE)
+    target_compile_options(${target} PRIVATE
+      -fsanitize=${KNOWMAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${KNOWMAP_SANITIZE})
+  endif()
+endfunction()
+
+# knowmap_add_kernels(<stage> <file>...) compiles each file once for every
+# instruction set, with KNOWMAP_ISA naming it; src/support/isa.hpp chooses one
+# when the program runs. Such a file keeps all it defines in the namespace of
+# its instruction set or in an unnamed one, and includes no header with inline
+# functions that others share: the linker would keep one copy, and it might be
+# one that this machine can't run.
+function(knowmap_add_kernels stage)
+  set(isas generic)
+  set(flags_generic "")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND isas avx2 avx512)
+    set(flags_avx2 -mavx2 -mfma -mf16c)
+    set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mfma -mf16c
+      -mprefer-vector-width=512)
+    target_compile_definitions(knowmap_${stage} PRIVATE KNOWMAP_X86=1)
+  endif()
+  foreach(file IN LISTS ARGN)
+    get_filename_component(name ${file} NAME_WE)
+    foreach(isa IN LISTS isas)
+      set(generated ${CMAKE_CURRENT_BINARY_DIR}/${name}_${isa}.cpp)
+      file(CONFIGURE OUTPUT ${generated} CONTENT
+        "#define KNOWMAP_ISA ${isa}\n#include \"${CMAKE_CURRENT_SOURCE_DIR}/${file}\"\n" @ONLY)
+      set_source_files_properties(${generated} PROPERTIES
+        COMPILE_OPTIONS "-O3;${flags_${isa}}" OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+      target_sources(knowmap_${stage} PRIVATE ${generated})
+    endforeach()
+  endforeach()
+endfunction()
+
+# knowmap_link_stages(<target>) puts every stage into a shared library or a
+# Python module, and keeps what comes with them out of sight.
+function(knowmap_link_stages target)
+  get_property(stages GLOBAL PROPERTY KNOWMAP_STAGES)
+  foreach(stage IN LISTS stages)
+    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,${stage}>>)
+  endforeach()
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,libhdf5.a)
+endfunction()
+
+# knowmap_add_test(<name> [STAGES <stage>...] [LINK <library>...]) makes the
+# GoogleTest program tests/cpp/<name>.cpp out of the stages it names.
+function(knowmap_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 test "" "" "STAGES;LINK")
+  add_executable(${name} ${name}.cpp)
+  list(TRANSFORM test_STAGES PREPEND knowmap_)
+  target_link_libraries(${name} PRIVATE ${test_STAGES} ${test_LINK} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    KNOWMAP_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/reference")
+  knowmap_set_warnings(${name})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+endfunction()

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "knowmap/matrix.hpp"
+#include "knowmap/version.hpp"
+
+namespace knowmap {
+
+/// What decides the bytes of a result, as names and values ("model" → hash of
+/// its weights, "precision" → "bfloat16", ...), so that a resume that does not
+/// fit can say by name what differs.
+using Fingerprint = std::map<std::string, std::string>;
+
+/// 128-bit hash as 32 hex digits; the same on every machine. Not for secrets.
+KNOWMAP_EXPORT std::string content_hash(std::string_view bytes);
+KNOWMAP_EXPORT std::string content_hash(const Fingerprint& fingerprint);
+
+/// Rows [begin, end).
+struct RowRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  bool operator==(const RowRange&) const = default;
+};
+
+/// One named array of a stage's result. `shape` has one entry or two.
+struct StageArray {
+  using Values = std::variant<std::vector<float>, std::vector<double>, std::vector<std::int32_t>,
+                              std::vector<std::int64_t>, std::vector<std::string>>;
+  Values values;
+  std::vector<std::uint64_t> shape;
+};
+/// A stage's whole result: arrays by name.
+using StageResult = std::map<std::string, StageArray>;
+
+/// What `verify` found.
+struct VerifyReport {
+  std::uint64_t shards = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t stages = 0;
+  /// One line for each file that is damaged: its name and what is wrong.
+  std::vector<std::string> damaged;
+  /// Files left behind by a run that was cut off; harmless.
+  std::vector<std::string> leftovers;
+};
+
+/// A folder of immutable HDF5 shards: rows of embeddings, and the result of
+/// every later stage.
+///
+/// A shard's image is built in memory, written beside its place under a
+/// temporary name, fsynced and renamed: the rename is the only commit, and the
+/// folder is fsynced after it. A shard is never changed. The manifest
+/// (`store.json`) is for people and tools and can be rebuilt from the listing.
+/// One process writes at a time (a lock file says who); any number may read.
+/// Every failure is a `CheckpointError` that names the file and the way out;
+/// what was committed stays.
+class KNOWMAP_EXPORT CheckpointStore {
+ public:
+  enum class Mode {
+    read,    ///< must exist; takes no lock
+    write,   ///< made if it does not exist; what is there is kept
+    fresh,   ///< what is there is removed first (only if it is a store)
+  };
+  explicit CheckpointStore(const std::filesystem::path& folder, Mode mode = Mode::write);
+  CheckpointStore(CheckpointStore&&) noexcept;
+  CheckpointStore& operator=(CheckpointStore&&) noexcept;
+  ~CheckpointStore();
+
+  const std::filesystem::path& folder() const;
+
+  // --- rows -----------------------------------------------------------------
+
+  /// Says which rows are to be stored: their fingerprint, how many, how wide.
+  /// Where the store holds rows of another fingerprint, throws a
+  /// `CheckpointError` that names each difference (before → now). Must be
+  /// called before `commit_rows`.
+  void begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension);
+  /// The fingerprint and dimension of the rows held; nothing where there are none.
+  std::optional<Fingerprint> rows_fingerprint() const;
+  std::uint64_t dimension() const;
+  /// Commits one range with a hash for each of its rows' texts. Durable when
+  /// it returns. The range must not overlap one that is held.
+  void commit_rows(RowRange range, MatrixView<const float> rows,
+                   std::span<const std::uint64_t> text_hashes);
+  /// Ranges held, in order.
+  std::vector<RowRange> ranges() const;
+  std::uint64_t rows_held() const;
+  /// Hashes of the texts of the rows [begin, end), all of which must be held.
+  std::vector<std::uint64_t> text_hashes(RowRange range) const;
+  /// Reads rows [begin, end) into `out` (end - begin, dimension); checks the
+  /// checksum of every shard it touches.
+  void read_rows(RowRange range, MatrixView<float> out) const;
+  /// Takes out the shards that hold any row of `range` (their rows are to be
+  /// computed anew, since the texts changed).
+  void drop_rows(RowRange range);
+
+  // --- results of later stages ------------------------------------------------
+
+  /// Stores a stage's result under the fingerprint of what it was made from;
+  /// replaces an older result of that stage, once the new one is durable.
+  void put_stage(std::string_view stage, const Fingerprint& made_from, const StageResult& result);
+  /// The result of a stage, where it was made from just this; else nothing.
+  std::optional<StageResult> get_stage(std::string_view stage, const Fingerprint& made_from) const;
+  /// The latest result of a stage, whatever it was made from.
+  std::optional<StageResult> get_stage(std::string_view stage) const;
+  /// What each stored stage was made from.
+  std::map<std::string, Fingerprint> stages() const;
+
+  // --- care -----------------------------------------------------------------
+
+  /// Reads every shard whole and checks it.
+  VerifyReport verify() const;
+  /// Writes rows and stages into one plain HDF5 file: `/embeddings` (n, d),
+  /// `/text_hashes`, `/stages/<stage>/<array>`; attributes hold the
+  /// fingerprints as JSON. All rows from 0 to the last must be held.
+  void export_hdf5(const std::filesystem::path& file) const;
+  /// Writes `store.json` anew: format, fingerprints, ranges, stages.
+  void write_manifest() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace knowmap

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "knowmap/matrix.hpp"
+#include "knowmap/progress.hpp"
+#include "knowmap/version.hpp"
+
+namespace knowmap {
+
+/// How far two rows lie from one another.
+enum class Metric {
+  euclidean,      ///< sqrt(sum (a - b)^2)
+  cosine,         ///< 1 - a·b / (|a| |b|); a row of zeros lies 1 from every other
+  inner_product,  ///< 1 - a·b
+};
+
+/// "euclidean", "cosine", "inner_product"; throws `std::invalid_argument`.
+KNOWMAP_EXPORT Metric metric_from_name(std::string_view name);
+KNOWMAP_EXPORT std::string_view metric_name(Metric metric) noexcept;
+
+/// The nearest other rows of each row, nearest first; ties by the lower index.
+struct KnnGraph {
+  /// (n, k) row numbers. -1 fills up where fewer rows than k exist.
+  BasicMatrix<std::int32_t> indices;
+  /// (n, k) distances in the metric's own units; infinity beside a -1.
+  Matrix distances;
+
+  std::size_t size() const { return indices.rows(); }
+  std::size_t n_neighbors() const { return indices.cols(); }
+};
+
+struct KnnOptions {
+  /// Neighbours of each row, the row itself left out. At least 1.
+  std::size_t n_neighbors = 15;
+  Metric metric = Metric::cosine;
+  /// Whether all pairs are looked at. `automatic` does so up to
+  /// `exact_limit` rows, where it is soon done.
+  enum class Search { automatic, exact, approximate } search = Search::automatic;
+  /// Rows above which `automatic` turns to the approximate search.
+  std::size_t exact_limit = 30000;
+  /// Decides the random partitions of the approximate search.
+  std::uint64_t seed = 0;
+  /// Threads, 0 = one for each core. The result does not depend on it.
+  int threads = 0;
+  ProgressCallback progress;
+};
+
+/// The neighbours of each row of `data` (n, d) among the others.
+/// Throws `std::invalid_argument` on NaN or infinity (it names the row) and on
+/// k = 0, `CancelledError` when the progress callback says so.
+KNOWMAP_EXPORT KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options = {});
+
+/// The neighbours of each row of `queries` (m, d) among the rows of `data`
+/// (n, d), always exact. Equal rows are found too: nothing is left out. Each
+/// row's result does not depend on the other queries.
+KNOWMAP_EXPORT KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries,
+                                  const KnnOptions& options = {});
+
+}  // namespace knowmap

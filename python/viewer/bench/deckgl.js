@@ -1,0 +1,26 @@
+import { Deck, OrthographicView } from "@deck.gl/core";
+import { ScatterplotLayer } from "@deck.gl/layers";
+import { n, x, y, category, palette, measure } from "./points.js";
+
+const positions = new Float32Array(2 * n);
+const colors = new Uint8Array(4 * n);
+for (let i = 0; i < n; i++) {
+  positions.set([500 * x[i], 500 * y[i]], 2 * i);
+  const rgb = parseInt(palette[category[i]].slice(1), 16);
+  colors.set([rgb >> 16, (rgb >> 8) & 255, rgb & 255, 200], 4 * i);
+}
+const deck = new Deck({
+  parent: document.body,
+  width: "100%", height: "100%", useDevicePixels: 1,
+  views: new OrthographicView(),
+  initialViewState: { target: [0, 0, 0], zoom: 0 },
+  layers: [new ScatterplotLayer({
+    data: { length: n, attributes: { getPosition: { value: positions, size: 2 }, getFillColor: { value: colors, size: 4 } } },
+    radiusUnits: "pixels", getRadius: 1.5, antialiasing: false,
+  })],
+  onLoad: () => setTimeout(async () => {
+    window.result = await measure((i) => {
+      deck.setProps({ viewState: { target: [i % 20, 0, 0], zoom: 0 } });
+    });
+  }, 1000),
+});

@@ -1,0 +1,7 @@
+#include "knowmap/version.hpp"
+
+namespace knowmap {
+
+const char* version() noexcept { return KNOWMAP_VERSION; }
+
+}  // namespace knowmap

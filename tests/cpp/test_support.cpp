@@ -1,0 +1,88 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "knowmap/error.hpp"
+#include "support/parallel.hpp"
+#include "support/random.hpp"
+
+namespace knowmap {
+namespace {
+
+TEST(Workers, EveryItemIsDoneOnceWhateverTheThreads) {
+  for (int threads : {1, 2, 5}) {
+    Workers workers(threads);
+    for (std::size_t n : {0u, 1u, 7u, 1000u}) {
+      std::vector<std::atomic<int>> seen(n);
+      workers.run(n, [&](std::size_t i, int w) {
+        ASSERT_LT(w, threads);
+        ++seen[i];
+      });
+      EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](const auto& s) { return s == 1; }));
+    }
+  }
+}
+
+TEST(Workers, RangesAreCutByGrainAlone) {
+  Workers workers(3);
+  std::vector<std::pair<std::size_t, std::size_t>> cuts(4);
+  workers.run_ranges(10, 3, [&](std::size_t b, std::size_t e, int) { cuts[b / 3] = {b, e}; });
+  EXPECT_EQ(cuts, (std::vector<std::pair<std::size_t, std::size_t>>{{0, 3}, {3, 6}, {6, 9}, {9, 10}}));
+}
+
+TEST(Workers, TheFirstExceptionReachesTheCallerAndThePoolLivesOn) {
+  Workers workers(2);
+  EXPECT_THROW(workers.run(100,
+                           [](std::size_t i, int) {
+                             if (i == 3) throw std::runtime_error("three");
+                           }),
+               std::runtime_error);
+  std::atomic<int> count = 0;
+  workers.run(10, [&](std::size_t, int) { ++count; });
+  EXPECT_EQ(count, 10);
+}
+
+TEST(Workers, CancelIsAnsweredWithinATenthOfASecond) {
+  Workers workers(2);
+  const ProgressCallback stop = [](const Progress&) { return false; };
+  Monitor monitor(stop, "test", 1000, "steps");
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THROW(workers.run(
+                   1000,
+                   [&](std::size_t, int) {
+                     for (int i = 0; i < 50 && !monitor.cancelled(); ++i) {
+                       std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                     }
+                   },
+                   &monitor),
+               CancelledError);
+  // Generous, since the machine may be busy: without cancelling it takes 25 s.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+}
+
+TEST(Workers, NegativeThreadsAreRefused) { EXPECT_THROW(Workers(-1), std::invalid_argument); }
+
+TEST(Random, BitsDependOnEveryPartOfTheKey) {
+  const auto base = random_bits(1, RandomStage::negative, 2, 3);
+  EXPECT_EQ(base, random_bits(1, RandomStage::negative, 2, 3));
+  EXPECT_NE(base, random_bits(2, RandomStage::negative, 2, 3));
+  EXPECT_NE(base, random_bits(1, RandomStage::initial, 2, 3));
+  EXPECT_NE(base, random_bits(1, RandomStage::negative, 3, 3));
+  EXPECT_NE(base, random_bits(1, RandomStage::negative, 2, 4));
+}
+
+TEST(Random, BoundedIsEven) {
+  std::vector<int> counts(10);
+  for (std::uint64_t i = 0; i < 100000; ++i) {
+    ++counts[bounded(random_bits(7, RandomStage::sample, i), 10)];
+  }
+  for (int c : counts) EXPECT_NEAR(c, 10000, 500);
+}
+
+}  // namespace
+}  // namespace knowmap

@@ -18,17 +18,19 @@ find_package(HDF5 REQUIRED COMPONENTS C)
 
 # libtorch is the one in the Python package, of the exact version that the
 # package is built for: torch promises no ABI between releases.
-set(KNOWMAP_TORCH_VERSION 2.13.0)
-if(NOT Torch_DIR AND NOT TORCH_PREFIX)
-  find_package(Python COMPONENTS Interpreter QUIET)
-  execute_process(
-    COMMAND ${Python_EXECUTABLE} -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
-    OUTPUT_VARIABLE torch_package OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-  if(torch_package)
-    list(APPEND CMAKE_PREFIX_PATH ${torch_package})
+if("model" IN_LIST KNOWMAP_STAGES)
+  set(KNOWMAP_TORCH_VERSION 2.13.0)
+  if(NOT Torch_DIR AND NOT TORCH_PREFIX)
+    find_package(Python COMPONENTS Interpreter QUIET)
+    execute_process(
+      COMMAND ${Python_EXECUTABLE} -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+      OUTPUT_VARIABLE torch_package OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    if(torch_package)
+      list(APPEND CMAKE_PREFIX_PATH ${torch_package})
+    endif()
   endif()
-endif()
-find_package(Torch REQUIRED)
-if(NOT Torch_VERSION VERSION_EQUAL KNOWMAP_TORCH_VERSION)
-  message(FATAL_ERROR "knowmap is built against torch ${KNOWMAP_TORCH_VERSION}, found ${Torch_VERSION}")
+  find_package(Torch REQUIRED)
+  if(NOT Torch_VERSION VERSION_EQUAL KNOWMAP_TORCH_VERSION)
+    message(FATAL_ERROR "knowmap is built against torch ${KNOWMAP_TORCH_VERSION}, found ${Torch_VERSION}")
+  endif()
 endif()

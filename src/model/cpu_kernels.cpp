@@ -1,0 +1,327 @@
+// Compiled once for each instruction set: see knowmap_add_kernels. No header
+// with inline functions that other files share.
+#include "model/cpu_kernels.hpp"
+
+#include <string.h>
+
+namespace knowmap {
+namespace KNOWMAP_ISA {
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+constexpr int kTile = 8;  // queries at a time: 8 x 2 sums of the 32 registers
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+constexpr int kTile = 4;
+#else
+constexpr int kLanes = 4;
+constexpr int kTile = 4;
+#endif
+constexpr int kPair = 2 * kLanes;
+// Keys for which scores exist at a time: with kTile queries, 8 KiB of the cache.
+constexpr size_t kKeyBlock = 256;
+constexpr float kMinusInfinity = -__builtin_inff();
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t UintVec __attribute__((vector_size(kLanes * 4)));
+typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
+
+inline Vec load(const float* p) {
+  Vec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline Vec load(const BFloat16* p) {
+  HalfVec h;
+  memcpy(&h, p, sizeof h);
+  return (Vec)(__builtin_convertvector(h, UintVec) << 16);
+}
+inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
+inline void store(BFloat16* p, Vec v) {
+  // To the nearest, ties to even.
+  UintVec bits = (UintVec)v;
+  bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const HalfVec h = __builtin_convertvector(bits, HalfVec);
+  memcpy(p, &h, sizeof h);
+}
+inline float get(const float* p) { return *p; }
+inline float get(const BFloat16* p) {
+  const uint32_t bits = (uint32_t)p->bits << 16;
+  float f;
+  memcpy(&f, &bits, sizeof f);
+  return f;
+}
+inline void put(float* p, float f) { *p = f; }
+inline void put(BFloat16* p, float f) {
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof bits);
+  p->bits = (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+inline Vec splat(float f) { return f - Vec{}; }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+
+// Lanes are folded in one order on every call.
+inline float sum(Vec v) {
+  float total = 0;
+  for (int i = 0; i < kLanes; ++i) total += v[i];
+  return total;
+}
+inline float largest(Vec v) {
+  float best = v[0];
+  for (int i = 1; i < kLanes; ++i) best = v[i] > best ? v[i] : best;
+  return best;
+}
+
+// e^x for x <= 0, to about 2 units in the last place: 2^n times a polynomial on
+// [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Below -87 it gives 0.
+inline Vec exp_negative(Vec x) {
+  const Vec floor_x = splat(-87.0f);
+  const IntVec keep = x > floor_x;
+  x = max(x, floor_x);
+  const Vec shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
+  const Vec shifted = x * 1.44269504088896341f + shifter;
+  const Vec n = shifted - shifter;
+  Vec r = x - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  Vec p = splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const IntVec exponent = ((IntVec)shifted - (IntVec)shifter) << 23;
+  return (Vec)(((IntVec)p + exponent) & keep);
+}
+
+// --- layer norm ----------------------------------------------------------------
+
+// The row in `row` (float32, `dim` wide) is normalised into `out`.
+template <class T>
+inline void normalize_row(const float* row, const float* gamma, const float* beta, float eps,
+                          size_t dim, T* out) {
+  const size_t whole = dim / kLanes * kLanes;
+  Vec total{};
+  for (size_t j = 0; j < whole; j += kLanes) total += load(row + j);
+  float mean = sum(total);
+  for (size_t j = whole; j < dim; ++j) mean += row[j];
+  mean /= (float)dim;
+  Vec squares{};
+  for (size_t j = 0; j < whole; j += kLanes) {
+    const Vec d = load(row + j) - mean;
+    squares += d * d;
+  }
+  float variance = sum(squares);
+  for (size_t j = whole; j < dim; ++j) variance += (row[j] - mean) * (row[j] - mean);
+  variance /= (float)dim;
+  const float scale = 1.0f / __builtin_sqrtf(variance + eps);
+  for (size_t j = 0; j < whole; j += kLanes) {
+    store(out + j, (load(row + j) - mean) * scale * load(gamma + j) + load(beta + j));
+  }
+  for (size_t j = whole; j < dim; ++j) put(out + j, (row[j] - mean) * scale * gamma[j] + beta[j]);
+}
+
+// A row of float32 on the stack for widths that models have; wider rows go
+// through it in two passes over the sum, so the width is bounded by config.
+constexpr size_t kMaxDim = 1 << 16;
+
+template <class T>
+void add_layer_norm(const T* x, const T* residual, const float* gamma, const float* beta, float eps,
+                    size_t rows, size_t dim, T* out) {
+  alignas(64) static thread_local float row[kMaxDim];
+  const size_t whole = dim / kLanes * kLanes;
+  for (size_t i = 0; i < rows; ++i) {
+    const T* a = x + i * dim;
+    const T* b = residual + i * dim;
+    for (size_t j = 0; j < whole; j += kLanes) store(row + j, load(a + j) + load(b + j));
+    for (size_t j = whole; j < dim; ++j) row[j] = get(a + j) + get(b + j);
+    normalize_row(row, gamma, beta, eps, dim, out + i * dim);
+  }
+}
+
+template <class T>
+void embed(const int32_t* ids, const int32_t* positions, size_t rows, const float* word,
+           const float* position, const float* type, const float* gamma, const float* beta,
+           float eps, size_t dim, T* out) {
+  alignas(64) static thread_local float row[kMaxDim];
+  const size_t whole = dim / kLanes * kLanes;
+  for (size_t i = 0; i < rows; ++i) {
+    const float* w = word + (size_t)ids[i] * dim;
+    const float* p = position + (size_t)positions[i] * dim;
+    for (size_t j = 0; j < whole; j += kLanes) {
+      store(row + j, load(w + j) + load(p + j) + load(type + j));
+    }
+    for (size_t j = whole; j < dim; ++j) row[j] = w[j] + p[j] + type[j];
+    normalize_row(row, gamma, beta, eps, dim, out + i * dim);
+  }
+}
+
+// --- attention -------------------------------------------------------------------
+
+inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+// scratch: keys transposed [head_dim][padded length], values [padded
+// length][padded head_dim], queries [kTile][head_dim], scores [kTile][kKeyBlock],
+// sums [kTile][padded head_dim].
+size_t attention_scratch(size_t length, size_t head_dim) {
+  const size_t keys = round_up(length, kPair);
+  const size_t wide = round_up(head_dim, kPair);
+  return head_dim * keys + keys * wide + kTile * head_dim + kTile * kKeyBlock + kTile * wide;
+}
+
+// scores[i][j] = query i · key j, for kTile queries and `keys` keys (a multiple
+// of kPair). All indices of the tile are compile-time constants: it stays in
+// registers.
+inline void score_tile(const float* queries, const float* keys_t, size_t key_stride, size_t keys,
+                       size_t head_dim, float* scores) {
+  for (size_t j = 0; j < keys; j += kPair) {
+    Vec tile[kTile][2] = {};
+    for (size_t d = 0; d < head_dim; ++d) {
+      const Vec k0 = load(keys_t + d * key_stride + j);
+      const Vec k1 = load(keys_t + d * key_stride + j + kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kTile; ++i) {
+        const Vec q = splat(queries[(size_t)i * head_dim + d]);
+        tile[i][0] += q * k0;
+        tile[i][1] += q * k1;
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      store(scores + (size_t)i * kKeyBlock + j, tile[i][0]);
+      store(scores + (size_t)i * kKeyBlock + j + kLanes, tile[i][1]);
+    }
+  }
+}
+
+// sums[i] += sum over keys of weight[i][key] * value[key].
+inline void weigh_tile(const float* weights, const float* values, size_t keys, size_t wide,
+                       float* sums) {
+  for (size_t d = 0; d < wide; d += kPair) {
+    Vec tile[kTile][2];
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      tile[i][0] = load(sums + (size_t)i * wide + d);
+      tile[i][1] = load(sums + (size_t)i * wide + d + kLanes);
+    }
+    for (size_t j = 0; j < keys; ++j) {
+      const Vec v0 = load(values + j * wide + d);
+      const Vec v1 = load(values + j * wide + d + kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kTile; ++i) {
+        const Vec w = splat(weights[(size_t)i * kKeyBlock + j]);
+        tile[i][0] += w * v0;
+        tile[i][1] += w * v1;
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      store(sums + (size_t)i * wide + d, tile[i][0]);
+      store(sums + (size_t)i * wide + d + kLanes, tile[i][1]);
+    }
+  }
+}
+
+// Turns scores of one query into weights e^(score - max) and updates the running
+// maximum and sum; earlier sums are rescaled where the maximum rose.
+inline void soften(float* scores, size_t keys, size_t real_keys, float* maximum, float* total,
+                   float* sums, size_t wide) {
+  for (size_t j = real_keys; j < keys; ++j) scores[j] = kMinusInfinity;
+  Vec high = load(scores);
+  for (size_t j = kLanes; j < keys; j += kLanes) high = max(high, load(scores + j));
+  const float block_max = largest(high);
+  const float new_max = block_max > *maximum ? block_max : *maximum;
+  if (new_max != *maximum && *total != 0.0f) {
+    const float shrink = exp_negative(splat(*maximum - new_max))[0];
+    *total *= shrink;
+    for (size_t d = 0; d < wide; d += kLanes) store(sums + d, load(sums + d) * shrink);
+  }
+  *maximum = new_max;
+  Vec added{};
+  for (size_t j = 0; j < keys; j += kLanes) {
+    const Vec e = exp_negative(load(scores + j) - new_max);
+    store(scores + j, e);
+    added += e;
+  }
+  *total += sum(added);
+}
+
+template <class T>
+void attention(const T* q, const T* k, const T* v, size_t stride, size_t length, size_t head_dim,
+               T* out, size_t out_stride, float* scratch) {
+  const size_t keys = round_up(length, kPair);
+  const size_t wide = round_up(head_dim, kPair);
+  float* keys_t = scratch;
+  float* values = keys_t + head_dim * keys;
+  float* queries = values + keys * wide;
+  float* scores = queries + kTile * head_dim;
+  float* sums = scores + kTile * kKeyBlock;
+
+  for (size_t j = 0; j < length; ++j) {
+    for (size_t d = 0; d < head_dim; ++d) keys_t[d * keys + j] = get(k + j * stride + d);
+    for (size_t d = 0; d < head_dim; ++d) values[j * wide + d] = get(v + j * stride + d);
+    for (size_t d = head_dim; d < wide; ++d) values[j * wide + d] = 0.0f;
+  }
+  for (size_t d = 0; d < head_dim; ++d) {
+    for (size_t j = length; j < keys; ++j) keys_t[d * keys + j] = 0.0f;
+  }
+  memset(values + length * wide, 0, (keys - length) * wide * sizeof(float));
+
+  const float scale = 1.0f / __builtin_sqrtf((float)head_dim);
+  for (size_t first = 0; first < length; first += kTile) {
+    const size_t real = length - first < kTile ? length - first : kTile;
+    for (size_t i = 0; i < real; ++i) {
+      for (size_t d = 0; d < head_dim; ++d) {
+        queries[i * head_dim + d] = get(q + (first + i) * stride + d) * scale;
+      }
+    }
+    memset(queries + real * head_dim, 0, (kTile - real) * head_dim * sizeof(float));
+    memset(sums, 0, kTile * wide * sizeof(float));
+    float maximum[kTile];
+    float total[kTile];
+    for (int i = 0; i < kTile; ++i) {
+      maximum[i] = kMinusInfinity;
+      total[i] = 0.0f;
+    }
+    for (size_t begin = 0; begin < keys; begin += kKeyBlock) {
+      const size_t block = keys - begin < kKeyBlock ? keys - begin : kKeyBlock;
+      const size_t real_keys = length - begin < block ? length - begin : block;
+      score_tile(queries, keys_t + begin, keys, block, head_dim, scores);
+      for (size_t i = 0; i < real; ++i) {
+        soften(scores + i * kKeyBlock, block, real_keys, &maximum[i], &total[i], sums + i * wide,
+               wide);
+      }
+      weigh_tile(scores, values + begin * wide, real_keys, wide, sums);
+    }
+    for (size_t i = 0; i < real; ++i) {
+      const float share = 1.0f / total[i];
+      T* row = out + (first + i) * out_stride;
+      for (size_t d = 0; d < head_dim; ++d) put(row + d, sums[i * wide + d] * share);
+    }
+  }
+}
+
+template <class T>
+void sum_rows(const T* x, size_t rows, size_t dim, float* sums) {
+  const size_t whole = dim / kLanes * kLanes;
+  for (size_t i = 0; i < rows; ++i) {
+    const T* row = x + i * dim;
+    for (size_t j = 0; j < whole; j += kLanes) store(sums + j, load(sums + j) + load(row + j));
+    for (size_t j = whole; j < dim; ++j) sums[j] += get(row + j);
+  }
+}
+
+}  // namespace
+
+#define KNOWMAP_KERNELS(T) \
+  { embed<T>, add_layer_norm<T>, attention<T>, attention_scratch, sum_rows<T> }
+extern const CpuKernels<float> kFloatKernels;
+extern const CpuKernels<BFloat16> kBFloat16Kernels;
+const CpuKernels<float> kFloatKernels = KNOWMAP_KERNELS(float);
+const CpuKernels<BFloat16> kBFloat16Kernels = KNOWMAP_KERNELS(BFloat16);
+
+}  // namespace KNOWMAP_ISA
+}  // namespace knowmap

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace knowmap {
+
+/// A bfloat16 as its 16 bits: the upper half of a float32.
+struct BFloat16 {
+  std::uint16_t bits;
+};
+
+/// Rows of a transformer computed where libtorch has no fast way on a CPU:
+/// token rows laid end to end, no padding, float32 arithmetic whatever the
+/// rows' own format. One set for each instruction set; no function allocates,
+/// and a row's result never depends on the rows beside it.
+template <class T>
+struct CpuKernels {
+  /// out[i] = layer_norm(word[ids[i]] + position[positions[i]] + type), `dim` wide.
+  void (*embed)(const std::int32_t* ids, const std::int32_t* positions, std::size_t rows,
+                const float* word, const float* position, const float* type, const float* gamma,
+                const float* beta, float eps, std::size_t dim, T* out);
+
+  /// out[i] = layer_norm(x[i] + residual[i]); `out` may be `x` or `residual`.
+  void (*add_layer_norm)(const T* x, const T* residual, const float* gamma, const float* beta,
+                         float eps, std::size_t rows, std::size_t dim, T* out);
+
+  /// Softmax attention of one head of one text over itself: `length` rows of
+  /// `qkv`, `stride` numbers apart, hold its queries at `q`, keys at `k`, values
+  /// at `v`; results go to `out`, `out_stride` apart. Scores exist for a few
+  /// queries at a time (online softmax; Milakov and Gimelshein 2018, Dao 2022).
+  /// `scratch` holds `attention_scratch(length, head_dim)` floats, 64-byte aligned.
+  void (*attention)(const T* q, const T* k, const T* v, std::size_t stride, std::size_t length,
+                    std::size_t head_dim, T* out, std::size_t out_stride, float* scratch);
+  std::size_t (*attention_scratch)(std::size_t length, std::size_t head_dim);
+
+  /// sum[j] += x[i][j] over the rows, in order.
+  void (*sum_rows)(const T* x, std::size_t rows, std::size_t dim, float* sum);
+};
+
+/// The kernels for this machine.
+template <class T>
+const CpuKernels<T>& cpu_kernels();
+
+// One definition for each instruction set (knowmap_add_kernels).
+#define KNOWMAP_DECLARE_KERNELS(isa)              \
+  namespace isa {                                 \
+  extern const CpuKernels<float> kFloatKernels;   \
+  extern const CpuKernels<BFloat16> kBFloat16Kernels; \
+  }
+KNOWMAP_DECLARE_KERNELS(generic)
+KNOWMAP_DECLARE_KERNELS(avx2)
+KNOWMAP_DECLARE_KERNELS(avx512)
+#undef KNOWMAP_DECLARE_KERNELS
+
+}  // namespace knowmap

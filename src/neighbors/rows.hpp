@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "knowmap/knn.hpp"
+#include "neighbors/kernels.hpp"
+#include "support/parallel.hpp"
+
+namespace knowmap::neighbors {
+
+/// Throws `std::invalid_argument` naming the first row of `data` that holds NaN
+/// or infinity; `what` is the argument's name.
+void check_finite(MatrixView<const float> data, std::string_view what, Workers& workers);
+
+/// How rows become numbers whose products rank neighbours. For two rows x, y
+/// brought into this form, x·y + bias(y) ranks y among x's neighbours:
+/// euclidean: centred rows, bias -|y|²/2; cosine: rows of length 1; inner
+/// product: the rows. All are scaled by a power of two so that no square
+/// leaves float's range.
+class Scoring {
+ public:
+  Scoring(MatrixView<const float> data, Metric metric, Workers& workers);
+
+  /// Row `row` brought into form; answers its bias.
+  float prepare(const float* row, float* out) const;
+  std::size_t dims() const { return dims_; }
+
+ private:
+  Metric metric_;
+  std::size_t dims_;
+  double scale_ = 1;
+  std::vector<float> mean_;
+};
+
+/// Panels of prepared rows (see Kernels::product): `rows` of them from `begin`
+/// on, the last panel filled up with zeros. `row_of` answers a row's data.
+template <class RowOf>
+void pack(const Scoring& scoring, std::size_t rows, const RowOf& row_of, float* panels,
+          float* bias) {
+  const std::size_t dims = scoring.dims();
+  std::vector<float> line(dims);
+  const std::size_t padded = (rows + kPanel - 1) / kPanel * kPanel;
+  for (std::size_t r = 0; r < padded; ++r) {
+    float* out = panels + r / kPanel * kPanel * dims + r % kPanel;
+    if (r < rows) {
+      bias[r] = scoring.prepare(row_of(r), line.data());
+      for (std::size_t k = 0; k < dims; ++k) out[k * kPanel] = line[k];
+    } else {
+      bias[r] = 0;
+      for (std::size_t k = 0; k < dims; ++k) out[k * kPanel] = 0;
+    }
+  }
+}
+
+/// Distances in the metric's own units, summed in double in a fixed order.
+class ExactDistance {
+ public:
+  ExactDistance(Metric metric, std::size_t dims) : metric_(metric), dims_(dims) {}
+  /// |row|² for cosine, else 0: what `operator()` wants to know of both rows.
+  double norm(const float* row) const {
+    return metric_ == Metric::cosine ? kernels().dot(row, row, dims_) : 0.0;
+  }
+  float operator()(const float* a, double norm_a, const float* b, double norm_b) const;
+
+ private:
+  Metric metric_;
+  std::size_t dims_;
+};
+
+/// Writes the nearest `indices.size()` of the candidates, nearest first and ties
+/// by the lower index; -1 and infinity where there are fewer.
+void rank_candidates(const ExactDistance& distance, MatrixView<const float> data,
+                     std::span<const double> norms, const float* query, double query_norm,
+                     std::span<const std::int32_t> candidates, std::span<std::int32_t> indices,
+                     std::span<float> distances);
+
+/// Candidates kept beyond k, so that what the product's rounding puts in the
+/// wrong order is put right by `rank_candidates`.
+inline std::size_t with_margin(std::size_t k) { return k + (k / 2 > 8 ? k / 2 : 8); }
+
+}  // namespace knowmap::neighbors

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "knowmap/knn.hpp"
+#include "support/parallel.hpp"
+
+namespace knowmap::neighbors {
+
+// The two searches behind `knn_graph`, and `knn_query`. `data` has been checked.
+KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Workers& workers);
+KnnGraph approximate_graph(MatrixView<const float> data, const KnnOptions& options,
+                           Workers& workers);
+KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queries,
+                     const KnnOptions& options, Workers& workers);
+
+}  // namespace knowmap::neighbors

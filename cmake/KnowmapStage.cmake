@@ -60,7 +60,11 @@ endfunction()
 function(knowmap_link_stages target)
   get_property(stages GLOBAL PROPERTY KNOWMAP_STAGES)
   foreach(stage IN LISTS stages)
-    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,${stage}>>)
+    # The objects are named, so that none is left out; the archive that holds
+    # them too is named for what it links to (CMake refuses WHOLE_ARCHIVE where
+    # another stage depends on the same archive).
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${stage}>)
+    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${stage}>)
   endforeach()
   target_link_options(${target} PRIVATE -Wl,--exclude-libs,libhdf5.a)
 endfunction()

@@ -11,9 +11,9 @@ for (let i = 0; i < n; i++) {
 }
 const deck = new Deck({
   parent: document.body,
-  width: "100%", height: "100%", useDevicePixels: 1,
+  width: "100%", height: "100%", useDevicePixels: 1, deviceProps: { webgl: { antialias: false } },
   views: new OrthographicView(),
-  initialViewState: { target: [0, 0, 0], zoom: 0 },
+  viewState: { target: [0, 0, 0], zoom: 0 },
   layers: [new ScatterplotLayer({
     data: { length: n, attributes: { getPosition: { value: positions, size: 2 }, getFillColor: { value: colors, size: 4 } } },
     radiusUnits: "pixels", getRadius: 1.5, antialiasing: false,

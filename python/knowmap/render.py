@@ -1,0 +1,328 @@
+"""Writes a knowledge map as one HTML page that needs nothing else: no network, no server, no other file.
+
+The page itself is built once, from ``python/viewer``, into a template; this module packs the data of one map into it.
+What it packs is read by ``python/viewer/src/data.ts``: the two are each other's contract.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = ["Column", "Level", "Region", "render_html", "render_html_string"]
+
+_TEMPLATE = Path(__file__).parent / "_viewer" / "map.html"
+
+# Above this many points coordinates are rounded to 65,536 steps a side, a fortieth of a pixel on the whole map.
+_QUANTISE_ABOVE = 500_000
+
+# What the page can show of a text; longer ones would only make the file larger.
+_MAX_TITLE = 500
+_MAX_SNIPPET = 280
+
+# Written as JSON escapes, so that no text can end the script element that carries it or be read as markup.
+_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """Something known about every point, to colour the map by.
+
+    A ``"category"`` column holds integer codes into ``names``, with -1 for none. A ``"number"`` column holds
+    floats, with NaN for none, and no names.
+    """
+
+    name: str
+    kind: Literal["category", "number"]
+    values: Any
+    names: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named place on the map. ``x`` and ``y`` say where its name goes, in the coordinates of the points.
+
+    ``parent`` is the id of a region in the next coarser level, or None. ``exemplars`` are titles, or row numbers,
+    which the page turns into links to those points.
+    """
+
+    id: int
+    name: str
+    x: float
+    y: float
+    size: int
+    parent: int | None = None
+    phrases: Sequence[str] = ()
+    exemplars: Sequence[str | int] = ()
+
+
+@dataclass(frozen=True)
+class Level:
+    """One partition of the map into regions. ``assignment`` gives every point the id of its region, or -1."""
+
+    name: str
+    assignment: Any
+    regions: Sequence[Region]
+
+
+def render_html(
+    path: str | os.PathLike[str],
+    *,
+    x: Any,
+    y: Any,
+    titles: Sequence[str],
+    snippets: Sequence[str] | None = None,
+    urls: Sequence[str] | None = None,
+    ids: Sequence[object] | None = None,
+    columns: Sequence[Column] = (),
+    levels: Sequence[Level] = (),
+    name: str = "Knowledge map",
+    description: str = "",
+) -> Path:
+    """Write the map to `path` and return it. An older file there is replaced in one step, or left as it was.
+
+    `x` and `y` are the points' coordinates, shape ``(n,)``; every other sequence has n entries too. `levels` go from
+    coarse to fine. Raises ``ValueError`` when lengths or values don't fit, and ``FileNotFoundError`` when the page's
+    template has not been built.
+    """
+    payload = _payload(x, y, titles, snippets, urls, ids, columns, levels, name, description)
+    target = Path(path)
+    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with open(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.writelines(_page(payload, name))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, target)
+    except BaseException:
+        os.unlink(beside)
+        raise
+    return target
+
+
+def render_html_string(
+    *,
+    x: Any,
+    y: Any,
+    titles: Sequence[str],
+    snippets: Sequence[str] | None = None,
+    urls: Sequence[str] | None = None,
+    ids: Sequence[object] | None = None,
+    columns: Sequence[Column] = (),
+    levels: Sequence[Level] = (),
+    name: str = "Knowledge map",
+    description: str = "",
+) -> str:
+    """The page as a string, for a notebook's frame. Arguments as in :func:`render_html`."""
+    return "".join(_page(_payload(x, y, titles, snippets, urls, ids, columns, levels, name, description), name))
+
+
+def _page(payload: Mapping[str, Any], name: str) -> Iterator[str]:
+    try:
+        template = _TEMPLATE.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"the map page's template {_TEMPLATE} has not been built; build it with: cd python/viewer && npm ci && npm run build"
+        ) from None
+    before_title, _, rest = template.partition("{{title}}")
+    before_data, _, after = rest.partition("{{data}}")
+    yield before_title
+    yield html.escape(_clean(name, _MAX_TITLE))
+    yield before_data
+    yield json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+    yield after
+
+
+def _payload(
+    x: Any,
+    y: Any,
+    titles: Sequence[str],
+    snippets: Sequence[str] | None,
+    urls: Sequence[str] | None,
+    ids: Sequence[object] | None,
+    columns: Sequence[Column],
+    levels: Sequence[Level],
+    name: str,
+    description: str,
+) -> dict[str, Any]:
+    across, up = _coordinates("x", x), _coordinates("y", y)
+    n = len(across)
+    _same_length("y", len(up), n)
+    _same_length("titles", len(titles), n)
+    for field, values in (("snippets", snippets), ("urls", urls), ("ids", ids)):
+        if values is not None:
+            _same_length(field, len(values), n)
+
+    centre, span = _frame(across, up)
+    return {
+        "name": _clean(name, _MAX_TITLE),
+        "description": _clean(description, _MAX_SNIPPET),
+        "n": n,
+        "centre": centre,
+        "span": span,
+        "x": _pack_coordinates((across - centre[0]) / span),
+        "y": _pack_coordinates((up - centre[1]) / span),
+        "titles": _texts(titles, _MAX_TITLE),
+        "snippets": None if snippets is None else _texts(snippets, _MAX_SNIPPET),
+        "urls": None if urls is None else [_web_url(url) for url in urls],
+        "ids": None if ids is None else _texts(ids, _MAX_TITLE),
+        "columns": [_column(column, n) for column in columns],
+        "levels": [_level(level, n, levels[depth - 1] if depth else None) for depth, level in enumerate(levels)],
+    }
+
+
+def _coordinates(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}, but a map needs one coordinate a point: pass {name} of shape (n,)")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ValueError(
+            f"{name} of row {bad[0]} is {array[bad[0]]} ({bad.size} such rows): a point needs finite coordinates; "
+            "drop these rows, or project again"
+        )
+    return array
+
+
+def _same_length(field: str, length: int, n: int) -> None:
+    if length != n:
+        raise ValueError(f"{field} has {length} entries but x has {n}: every point needs exactly one of each")
+
+
+def _frame(x: np.ndarray, y: np.ndarray) -> tuple[list[float], float]:
+    """Centre and longer side of the map's bounding box, so that what is packed lies in [-0.5, 0.5]."""
+    if not len(x):
+        return [0.0, 0.0], 1.0
+    low = np.array([x.min(), y.min()])
+    high = np.array([x.max(), y.max()])
+    return ((low + high) / 2).tolist(), float(np.max(high - low)) or 1.0
+
+
+def _pack_coordinates(values: np.ndarray) -> dict[str, str]:
+    if len(values) > _QUANTISE_ABOVE:
+        return _pack(np.rint((np.clip(values, -0.5, 0.5) + 0.5) * 65535), "u16")
+    return _pack(values, "f32")
+
+
+def _pack(values: np.ndarray, kind: Literal["f32", "u8", "u16", "u32"]) -> dict[str, str]:
+    dtype = {"f32": "<f4", "u8": "u1", "u16": "<u2", "u32": "<u4"}[kind]
+    return {"type": kind, "data": base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")}
+
+
+def _pack_codes(codes: np.ndarray, n_names: int) -> dict[str, str]:
+    """Codes with 1 added, so that -1 (none) is 0, in the smallest type that holds them."""
+    return _pack(codes + 1, "u8" if n_names < 2**8 else "u16" if n_names < 2**16 else "u32")
+
+
+def _integers(what: str, values: Any, n: int) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise ValueError(f"{what} must be a 1-D array of integers, not {array.dtype} of shape {array.shape}")
+    _same_length(what, len(array), n)
+    return array.astype(np.int64)
+
+
+def _column(column: Column, n: int) -> dict[str, Any]:
+    name = _clean(column.name, _MAX_TITLE)
+    if column.kind == "number":
+        values = np.asarray(column.values, dtype=np.float32)
+        _same_length(f"column {column.name!r}", len(values), n)
+        return {"name": name, "kind": "number", "values": _pack(values, "f32")}
+    if column.kind != "category":
+        raise ValueError(f"column {column.name!r} is of kind {column.kind!r}; use 'category' or 'number'")
+    if column.names is None:
+        raise ValueError(f"column {column.name!r} is a category without names; pass names=[...], one for each code")
+    codes = _integers(f"column {column.name!r}", column.values, n)
+    outside = np.flatnonzero((codes < -1) | (codes >= len(column.names)))
+    if outside.size:
+        raise ValueError(
+            f"column {column.name!r} has code {codes[outside[0]]} in row {outside[0]}, "
+            f"but {len(column.names)} names; codes run from 0 to {len(column.names) - 1}, and -1 is none"
+        )
+    return {"name": name, "kind": "category", "names": _texts(column.names, _MAX_TITLE), "codes": _pack_codes(codes, len(column.names))}
+
+
+def _level(level: Level, n: int, coarser: Level | None) -> dict[str, Any]:
+    what = f"level {level.name!r}"
+    region_ids = np.array([region.id for region in level.regions], dtype=np.int64)
+    if len(np.unique(region_ids)) != len(region_ids) or (region_ids < 0).any():
+        raise ValueError(f"{what} needs a different id, 0 or more, for each of its regions")
+    assignment = _integers(f"the assignment of {what}", level.assignment, n)
+    by_id = np.argsort(region_ids)
+    place = np.searchsorted(region_ids, assignment, sorter=by_id)
+    known = place < len(region_ids)
+    known[known] = region_ids[by_id[place[known]]] == assignment[known]
+    unknown = np.flatnonzero(~known & (assignment != -1))
+    if unknown.size:
+        raise ValueError(f"{what} puts row {unknown[0]} into region {assignment[unknown[0]]}, which is not among its regions; use -1 for none")
+    codes = np.full(n, -1, dtype=np.int64)
+    codes[known] = by_id[place[known]]
+    parents = {region.id: k for k, region in enumerate(coarser.regions)} if coarser else {}
+    return {
+        "name": _clean(level.name, _MAX_TITLE),
+        "codes": _pack_codes(codes, len(region_ids)),
+        "regions": [_region(region, n, parents) for region in level.regions],
+    }
+
+
+def _region(region: Region, n: int, parents: Mapping[int, int]) -> dict[str, Any]:
+    if not (np.isfinite(region.x) and np.isfinite(region.y)):
+        raise ValueError(f"region {region.id} ({region.name!r}) lies at ({region.x}, {region.y}): its name needs a finite place")
+    exemplars: list[str | int] = []
+    for exemplar in region.exemplars:
+        if isinstance(exemplar, (int, np.integer)):
+            if not 0 <= exemplar < n:
+                raise ValueError(f"region {region.id} ({region.name!r}) names row {exemplar} as an exemplar, but there are {n} rows")
+            exemplars.append(int(exemplar))
+        else:
+            exemplars.append(_clean(exemplar, _MAX_TITLE))
+    return {
+        "name": _clean(region.name, _MAX_TITLE),
+        "x": float(region.x),
+        "y": float(region.y),
+        "size": int(region.size),
+        "parent": parents.get(region.parent, -1) if region.parent is not None else -1,
+        "phrases": _texts(region.phrases, _MAX_TITLE),
+        "exemplars": exemplars,
+    }
+
+
+def _texts(values: Sequence[object], longest: int) -> list[str]:
+    return [_clean(value, longest) for value in values]
+
+
+def _clean(value: object, longest: int) -> str:
+    """One line of text, no longer than the page can show, without the characters that only disturb its reading order."""
+    if value is None:
+        return ""
+    text = str(value)[: 2 * longest]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(char for char in text if char.isspace() or char not in _INVISIBLE)
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+# Controls, and the marks that reorder the text around them (embeddings, overrides, isolates).
+_INVISIBLE = frozenset(map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
+
+
+def _web_url(url: object) -> str:
+    """Only links to the web reach the page; the page checks again."""
+    text = "" if url is None else str(url).strip()
+    return text if text.lower().startswith(("http://", "https://")) and len(text) <= 4096 else ""
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,142 @@
+// Region names over the map: big regions from afar, finer ones from nearby, never one over another.
+
+import type { Level, MapData, Region } from "./data.ts";
+import { el } from "./dom.ts";
+import type { Scene } from "./scene.ts";
+
+interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+interface Candidate {
+  region: Region;
+  level: Level;
+  depth: number;
+  /** Spread of the region's points around its centre, in world units. */
+  radius: number;
+  element: HTMLElement | null;
+  width: number;
+  height: number;
+}
+
+export interface ShownLabel {
+  text: string;
+  level: number;
+  rect: Box;
+}
+
+const GAP = 8;
+/** A region's name appears once the region is this wide on the screen; the coarsest are always welcome. */
+const MIN_PIXELS = 74;
+
+export class Labels {
+  private readonly candidates: Candidate[];
+  private shown = new Set<Candidate>();
+  private scheduled = false;
+
+  constructor(
+    private readonly host: HTMLElement,
+    data: MapData,
+    private readonly scene: Scene,
+    private readonly obstacles: () => Iterable<Element>,
+  ) {
+    this.candidates = data.levels.flatMap((level, depth) => {
+      const radii = spread(data, level);
+      return level.regions.map((region, r) => ({ region, level, depth, radius: radii[r], element: null, width: 0, height: 0 }));
+    });
+    this.candidates = this.candidates.filter(({ region }) => region.name.trim() !== "");
+    this.candidates.sort((a, b) => a.depth - b.depth || b.region.size - a.region.size);
+  }
+
+  /** At most once a frame, however often it is asked. */
+  schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => {
+      this.scheduled = false;
+      this.place();
+    });
+  }
+
+  place(): void {
+    const [width, height] = this.scene.size;
+    const scale = this.scene.pixelsPerUnit;
+    const origin = this.host.getBoundingClientRect();
+    const taken: Box[] = [];
+    for (const obstacle of this.obstacles()) {
+      const box = obstacle.getBoundingClientRect();
+      if (box.width > 0) taken.push({ left: box.left - origin.left, top: box.top - origin.top, right: box.right - origin.left, bottom: box.bottom - origin.top });
+    }
+    const room = Math.max(6, Math.round((width * height) / 26_000));
+    const names = new Set<string>();
+    const next = new Set<Candidate>();
+    for (const candidate of this.candidates) {
+      if (next.size >= room) break;
+      const { region, depth } = candidate;
+      const across = 2 * candidate.radius * scale;
+      if (depth > 0 && across < MIN_PIXELS) continue;
+      // Inside a region its own name says little: leave the place to its parts.
+      if (across > 1.6 * Math.max(width, height)) continue;
+      const [x, y] = this.scene.toScreen(region.x, region.y);
+      if (x < 0 || y < 0 || x > width || y > height || names.has(region.name)) continue;
+      this.measure(candidate);
+      const left = Math.min(Math.max(x - candidate.width / 2, 6), width - candidate.width - 6);
+      const top = Math.min(Math.max(y - candidate.height / 2, 6), height - candidate.height - 6);
+      const box = { left, top, right: left + candidate.width, bottom: top + candidate.height };
+      if (taken.some((other) => overlap(box, other))) continue;
+      taken.push(box);
+      names.add(region.name);
+      next.add(candidate);
+      candidate.element!.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+    }
+    for (const candidate of this.shown) if (!next.has(candidate)) candidate.element!.classList.remove("shown");
+    for (const candidate of next) candidate.element!.classList.add("shown");
+    this.shown = next;
+  }
+
+  visible(): ShownLabel[] {
+    return [...this.shown].map(({ region, depth, element }) => {
+      const { left, top, right, bottom } = element!.getBoundingClientRect();
+      return { text: region.name, level: depth, rect: { left, top, right, bottom } };
+    });
+  }
+
+  /** The region whose name lies under a place on the screen. */
+  at(x: number, y: number): { level: Level; region: Region } | null {
+    const origin = this.host.getBoundingClientRect();
+    for (const { element, level, region } of this.shown) {
+      const box = element!.getBoundingClientRect();
+      const [px, py] = [x + origin.left, y + origin.top];
+      if (px >= box.left && px <= box.right && py >= box.top && py <= box.bottom) return { level, region };
+    }
+    return null;
+  }
+
+  private measure(candidate: Candidate): void {
+    if (candidate.element) return;
+    const element = el("div", { class: `label level-${Math.min(candidate.depth, 3)}`, dir: "auto" }, candidate.region.name);
+    this.host.append(element);
+    candidate.element = element;
+    candidate.width = element.offsetWidth;
+    candidate.height = element.offsetHeight;
+  }
+}
+
+const overlap = (a: Box, b: Box): boolean =>
+  a.left < b.right + GAP && b.left < a.right + GAP && a.top < b.bottom + GAP && b.top < a.bottom + GAP;
+
+/** Root mean square distance from the centre, which a few strays do not move much, times √2. */
+function spread(data: MapData, level: Level): Float64Array {
+  const squares = new Float64Array(level.regions.length);
+  const counts = new Uint32Array(level.regions.length);
+  level.codes.forEach((code, i) => {
+    if (code < 0) return;
+    const region = level.regions[code];
+    squares[code] += (data.x[i] - region.x) ** 2 + (data.y[i] - region.y) ** 2;
+    counts[code]++;
+  });
+  return squares.map((sum, r) => Math.sqrt((2 * sum) / Math.max(1, counts[r])));
+}

@@ -1,0 +1,296 @@
+// The drawing surface: deck.gl's canvas, the view, and the points on it. It knows nothing of titles or labels.
+
+import { Deck, OrthographicView, type OrthographicViewState } from "@deck.gl/core";
+import { ScatterplotLayer } from "@deck.gl/layers";
+import { drawingOrder, Pace } from "./pace.ts";
+import { PointsLayer } from "./points-layer.ts";
+import type { Rgb } from "./palette.ts";
+
+export interface View {
+  /** Centre, in world units. */
+  x: number;
+  y: number;
+  /** log2 of pixels per world unit. */
+  zoom: number;
+}
+
+export interface Marks {
+  found: number[];
+  pinned: number;
+  hovered: number;
+  color: Rgb;
+  halo: Rgb;
+}
+
+export interface SceneEvents {
+  viewChanged(): void;
+  hover(x: number, y: number): void;
+  leave(): void;
+  click(x: number, y: number): void;
+}
+
+const REST_MS = 160;
+const MAX_ZOOM_IN = 11;
+const ease = (t: number) => (t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2);
+
+export class Scene {
+  readonly order: Uint32Array;
+  private readonly positions: Float32Array;
+  private readonly deck: Deck<OrthographicView>;
+  private pace: Pace;
+  private colors: Uint8Array;
+  private marks: Marks = { found: [], pinned: -1, hovered: -1, color: [0, 0, 0], halo: [255, 255, 255] };
+  private view: View = { x: 0, y: 0, zoom: 9 };
+  private fitted: View = this.view;
+  private moving = false;
+  private lastMove = 0;
+  private restTimer = 0;
+  private flight = 0;
+  readonly ready: Promise<void>;
+
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly x: Float32Array,
+    private readonly y: Float32Array,
+    private readonly events: SceneEvents,
+  ) {
+    const n = x.length;
+    this.order = drawingOrder(n);
+    this.positions = new Float32Array(2 * n);
+    this.order.forEach((i, k) => {
+      this.positions[2 * k] = x[i];
+      this.positions[2 * k + 1] = y[i];
+    });
+    this.colors = new Uint8Array(4 * n);
+    this.pace = new Pace(n, rendererName());
+    this.fitted = this.fit();
+    this.view = this.fitted;
+
+    let loaded!: () => void;
+    let failed!: (reason: Error) => void;
+    this.ready = new Promise((resolve, reject) => ([loaded, failed] = [resolve, reject]));
+    this.deck = new Deck<OrthographicView>({
+      parent: host as HTMLDivElement,
+      width: "100%",
+      height: "100%",
+      views: new OrthographicView({ flipY: false, controller: { doubleClickZoom: true, scrollZoom: { speed: 0.012 }, keyboard: false, inertia: 250 } }),
+      viewState: this.deckView() as never,
+      deviceProps: { type: "webgl", webgl: { antialias: false, preserveDrawingBuffer: false } },
+      onLoad: loaded,
+      onError: (error) => failed(error),
+      onViewStateChange: ({ viewState }) => {
+        cancelAnimationFrame(this.flight);
+        const { target, zoom } = viewState as unknown as { target: number[]; zoom: number };
+        this.set({ x: target[0], y: target[1], zoom });
+      },
+      onResize: () => {
+        const wasFitted = this.view === this.fitted;
+        this.fitted = this.fit();
+        if (wasFitted) this.view = this.fitted;
+        this.set(this.view);
+      },
+      getCursor: ({ isDragging }) => (isDragging ? "grabbing" : this.marks.hovered >= 0 ? "pointer" : "grab"),
+      layers: [],
+    });
+    this.listen();
+  }
+
+  get size(): [number, number] {
+    return [this.host.clientWidth || 1, this.host.clientHeight || 1];
+  }
+
+  get current(): View {
+    return { ...this.view };
+  }
+
+  /** Zoom steps in from the view that shows the whole map. */
+  get depth(): number {
+    return this.view.zoom - this.fitted.zoom;
+  }
+
+  get pixelsPerUnit(): number {
+    return 2 ** this.view.zoom;
+  }
+
+  set(view: View): void {
+    const clamp = (value: number) => Math.min(0.75, Math.max(-0.75, value));
+    const zoom = Math.min(this.fitted.zoom + MAX_ZOOM_IN, Math.max(this.fitted.zoom - 1, view.zoom));
+    this.view = view === this.fitted ? view : { x: clamp(view.x), y: clamp(view.y), zoom };
+    this.move();
+  }
+
+  reset(): void {
+    this.fly(this.fitted);
+  }
+
+  zoomBy(steps: number): void {
+    this.fly({ ...this.view, zoom: this.view.zoom + steps }, 200);
+  }
+
+  panBy(pixelsX: number, pixelsY: number): void {
+    const scale = this.pixelsPerUnit;
+    this.fly({ ...this.view, x: this.view.x + pixelsX / scale, y: this.view.y + pixelsY / scale }, 160);
+  }
+
+  /** Goes there in one smooth movement, or at once for those who asked for less motion. */
+  fly(to: View, milliseconds = 650): void {
+    cancelAnimationFrame(this.flight);
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.set(to);
+    const from = this.view;
+    const start = performance.now();
+    const step = (now: number) => {
+      const t = Math.min(1, Math.max(0, (now - start) / milliseconds));
+      if (t >= 1) return this.set(to);
+      const s = ease(t);
+      // The centre follows the change of scale, so that the goal does not race out of sight while zooming.
+      const scale = 2 ** (to.zoom - from.zoom);
+      const along = Math.abs(scale - 1) < 1e-3 ? s : (1 - scale ** -s) / (1 - 1 / scale);
+      this.set({ x: from.x + (to.x - from.x) * along, y: from.y + (to.y - from.y) * along, zoom: from.zoom + (to.zoom - from.zoom) * s });
+      this.flight = requestAnimationFrame(step);
+    };
+    this.flight = requestAnimationFrame(step);
+  }
+
+  flyToPoint(i: number): void {
+    this.fly({ x: this.x[i], y: this.y[i], zoom: Math.max(this.view.zoom, this.fitted.zoom + 3.2) });
+  }
+
+  toScreen(x: number, y: number): [number, number] {
+    const [width, height] = this.size;
+    const scale = this.pixelsPerUnit;
+    return [width / 2 + (x - this.view.x) * scale, height / 2 - (y - this.view.y) * scale];
+  }
+
+  toWorld(screenX: number, screenY: number): [number, number] {
+    const [width, height] = this.size;
+    const scale = this.pixelsPerUnit;
+    return [this.view.x + (screenX - width / 2) / scale, this.view.y - (screenY - height / 2) / scale];
+  }
+
+  setColors(colors: Uint8Array): void {
+    this.colors = colors;
+    this.draw();
+  }
+
+  setMarks(marks: Partial<Marks>): void {
+    Object.assign(this.marks, marks);
+    this.draw();
+  }
+
+  /** Pans to and fro and gives the time from each frame to the next, in milliseconds. */
+  async frameTimes(frames: number): Promise<number[]> {
+    const start = this.current;
+    const nextFrame = () => new Promise<number>(requestAnimationFrame);
+    const times: number[] = [];
+    let before = await nextFrame();
+    for (let k = 0; k < frames; k++) {
+      this.set({ ...start, x: start.x + (6 * ((k % 20) - 10)) / this.pixelsPerUnit });
+      const now = await nextFrame();
+      times.push(now - before);
+      before = now;
+    }
+    this.set(start);
+    return times;
+  }
+
+  private get diameter(): number {
+    const base = Math.min(5, Math.max(1.6, 9 - 1.45 * Math.log10(this.x.length)));
+    return Math.min(13, base * 2 ** (0.3 * Math.max(0, this.depth)));
+  }
+
+  private fit(): View {
+    const [width, height] = this.size;
+    let [halfWidth, halfHeight] = [1e-6, 1e-6];
+    for (let i = 0; i < this.x.length; i++) {
+      halfWidth = Math.max(halfWidth, Math.abs(this.x[i]));
+      halfHeight = Math.max(halfHeight, Math.abs(this.y[i]));
+    }
+    const margin = Math.min(56, width * 0.06);
+    const scale = Math.min((width - 2 * margin) / (2 * halfWidth), (height - 2 * margin) / (2 * halfHeight));
+    return { x: 0, y: 0, zoom: Math.log2(Math.max(16, scale)) };
+  }
+
+  private move(): void {
+    const now = performance.now();
+    if (this.moving && now > this.lastMove) this.pace.frame(now - this.lastMove);
+    this.lastMove = now;
+    this.moving = true;
+    clearTimeout(this.restTimer);
+    this.restTimer = window.setTimeout(() => {
+      this.moving = false;
+      this.draw();
+    }, REST_MS);
+    this.draw();
+    this.events.viewChanged();
+  }
+
+  private deckView(): OrthographicViewState {
+    return { target: [this.view.x, this.view.y, 0], zoom: this.view.zoom, minZoom: this.fitted.zoom - 1, maxZoom: this.fitted.zoom + MAX_ZOOM_IN };
+  }
+
+  private draw(): void {
+    if (!this.deck) return;
+    const { found, pinned, hovered, color, halo } = this.marks;
+    const ring = (id: string, rows: number[], radius: number, fill: boolean) =>
+      new ScatterplotLayer<number>({
+        id,
+        data: rows,
+        getPosition: (i) => [this.x[i], this.y[i]],
+        getRadius: this.diameter / 2 + radius,
+        radiusUnits: "pixels",
+        filled: fill,
+        getFillColor: [...color, 235],
+        stroked: true,
+        getLineColor: [...(fill ? halo : color), 255],
+        getLineWidth: fill ? 1.25 : 2,
+        lineWidthUnits: "pixels",
+        updateTriggers: { getRadius: this.diameter, getFillColor: color, getLineColor: color },
+        parameters: { depthCompare: "always", depthWriteEnabled: false },
+      });
+    this.deck.setProps({
+      viewState: this.deckView() as never,
+      layers: [
+        new PointsLayer({
+          id: "points",
+          positions: this.positions,
+          colors: this.colors,
+          diameter: this.diameter,
+          drawCount: this.moving ? this.pace.drawCount : this.x.length,
+        }),
+        found.length > 0 && ring("found", found, 1.5, true),
+        hovered >= 0 && ring("hovered", [hovered], 4, false),
+        pinned >= 0 && ring("pinned", [pinned], 5, false),
+      ],
+    });
+  }
+
+  private listen(): void {
+    const { host, events } = this;
+    const local = (event: MouseEvent): [number, number] => {
+      const box = host.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    // A click is a press and a release in the same place; anything longer was a drag.
+    let pressed: [number, number] | null = null;
+    host.addEventListener("pointerdown", (event) => (pressed = local(event)));
+    host.addEventListener("pointerup", (event) => {
+      const [x, y] = local(event);
+      if (pressed && Math.hypot(x - pressed[0], y - pressed[1]) < 5) events.click(x, y);
+      pressed = null;
+    });
+    host.addEventListener("pointermove", (event) => {
+      if (event.buttons === 0 && event.pointerType !== "touch") events.hover(...local(event));
+    });
+    host.addEventListener("pointerleave", () => events.leave());
+  }
+}
+
+/** The name of what draws, or an error that tells the reader what to do. */
+export function rendererName(): string {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  if (!gl) throw new Error("This map needs WebGL 2, and this browser does not offer it.");
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return name;
+}

@@ -42,6 +42,7 @@ export class Labels {
     data: MapData,
     private readonly scene: Scene,
     private readonly obstacles: () => Iterable<Element>,
+    private readonly pinned: () => [number, number] | null,
   ) {
     this.candidates = data.levels.flatMap((level, depth) => {
       const radii = spread(data, level);
@@ -70,6 +71,8 @@ export class Labels {
       const box = obstacle.getBoundingClientRect();
       if (box.width > 0) taken.push({ left: box.left - origin.left, top: box.top - origin.top, right: box.right - origin.left, bottom: box.bottom - origin.top });
     }
+    const pin = this.pinned();
+    if (pin) taken.push({ left: pin[0] - 8, top: pin[1] - 8, right: pin[0] + 8, bottom: pin[1] + 8 });
     const room = Math.max(6, Math.round((width * height) / 26_000));
     const names = new Set<string>();
     const next = new Set<Candidate>();

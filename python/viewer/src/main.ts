@@ -8,7 +8,7 @@ import { Legend } from "./legend.ts";
 import { Painter, type Selection } from "./paint.ts";
 import { accentColor } from "./palette.ts";
 import { Panel, Tooltip } from "./panel.ts";
-import { Scene } from "./scene.ts";
+import { Scene, type View } from "./scene.ts";
 import { SearchBox, TitleIndex } from "./search.ts";
 import { ThemeSwitch } from "./theme.ts";
 
@@ -52,7 +52,10 @@ function start(): KnowmapApi {
   const grid = new PointGrid(data.x, data.y);
   const tooltip = new Tooltip(data, painter);
 
+  let labels: Labels | null = null; // the scene moves before there are any
+  let pinned = -1;
   const scene = new Scene(host, data.x, data.y, {
+    covered,
     viewChanged: () => {
       tooltip.hide();
       labels?.schedule();
@@ -61,11 +64,16 @@ function start(): KnowmapApi {
     leave: () => hover(-1e6, -1e6),
     click: (x, y) => click(x, y),
   });
-  const labels: Labels | undefined = new Labels(byId("labels"), data, scene, () => document.querySelectorAll(".keep-clear"));
+  labels = new Labels(
+    byId("labels"),
+    data,
+    scene,
+    () => document.querySelectorAll(".keep-clear"),
+    () => (pinned < 0 ? null : scene.toScreen(data.x[pinned], data.y[pinned])),
+  );
 
   const panel = new Panel(data, openArticle, openRegion, () => {
-    scene.setMarks({ pinned: -1 });
-    labels.schedule();
+    mark(-1);
     host.focus({ preventScroll: true });
   });
   const legend = new Legend(
@@ -78,7 +86,7 @@ function start(): KnowmapApi {
       painter.setFacet(next);
       legend.show(next);
       repaint();
-      labels.schedule();
+      labels?.schedule();
     },
     repaint,
   );
@@ -114,7 +122,7 @@ function start(): KnowmapApi {
   }
 
   function click(x: number, y: number): void {
-    const label = labels!.at(x, y);
+    const label = labels?.at(x, y) ?? null;
     const i = pointAt(x, y, label ? HOVER_PIXELS / 2 : TAP_PIXELS);
     if (i >= 0) pin(i);
     else if (label) openRegion(label.level, label.region);
@@ -124,8 +132,13 @@ function start(): KnowmapApi {
   function pin(i: number): void {
     tooltip.hide();
     panel.showArticle(i);
-    scene.setMarks({ pinned: i });
-    labels!.schedule();
+    mark(i);
+  }
+
+  function mark(i: number): void {
+    pinned = i;
+    scene.setMarks({ pinned });
+    labels?.schedule();
   }
 
   function openArticle(row: number): void {
@@ -135,7 +148,7 @@ function start(): KnowmapApi {
 
   function openRegion(level: Level, region: Region): void {
     panel.showRegion(level, region);
-    scene.setMarks({ pinned: -1 });
+    mark(-1);
     scene.fly(viewOf(data, level, region, scene));
   }
 
@@ -146,7 +159,7 @@ function start(): KnowmapApi {
   return {
     ready: scene.ready.then(async () => {
       await document.fonts.ready;
-      labels.place();
+      labels?.place();
     }),
     n: data.n,
     view: {
@@ -163,7 +176,7 @@ function start(): KnowmapApi {
         });
       },
     },
-    visibleLabels: () => labels.visible(),
+    visibleLabels: () => labels?.visible() ?? [],
     frameTimes: (frames) => scene.frameTimes(frames),
     screenPosition: (i) => {
       const [x, y] = scene.toScreen(data.x[i], data.y[i]);
@@ -174,13 +187,21 @@ function start(): KnowmapApi {
 }
 
 /** The view in which a region fills most of the map. */
-function viewOf(data: MapData, level: Level, region: Region, scene: Scene): { x: number; y: number; zoom: number } {
+function viewOf(data: MapData, level: Level, region: Region, scene: Scene): View {
   const code = level.regions.indexOf(region);
   const distances: number[] = [];
   level.codes.forEach((c, i) => c === code && distances.push(Math.max(Math.abs(data.x[i] - region.x), Math.abs(data.y[i] - region.y))));
   distances.sort((a, b) => a - b);
   const reach = Math.max(distances[Math.floor(distances.length * 0.9)] ?? 0, 0.004);
-  return { x: region.x, y: region.y, zoom: Math.log2(Math.min(...scene.size) / (2.4 * reach)) };
+  return scene.showing(region.x, region.y, Math.log2(Math.min(...scene.size) / (2.6 * reach)));
+}
+
+/** What the cards cover: a column on wide screens, bars at top and bottom on narrow ones. */
+function covered(): { top: number; right: number; bottom: number; left: number } {
+  const finder = byId("finder").getBoundingClientRect();
+  const panel = byId("panel").getBoundingClientRect(); // all zero while hidden
+  if (innerWidth > 900) return { top: 0, right: panel.width && innerWidth - panel.left, bottom: 0, left: finder.right };
+  return { top: Math.min(finder.bottom, 150), right: 0, bottom: innerWidth > 640 ? 60 : Math.max(panel.height, 60), left: 0 };
 }
 
 function connectControls(scene: Scene, search: SearchBox, panel: Panel): void {

@@ -34,21 +34,24 @@ const vertexShader = `#version 300 es
 in vec2 position;
 in vec4 color;
 out vec4 pointColor;
+flat out float softEdge;
 void main() {
   gl_Position = points.worldToClip * vec4(position, 0.0, 1.0);
   gl_PointSize = points.diameter;
   pointColor = color;
+  softEdge = min(0.35, 1.0 / points.diameter);
 }
 `;
 
 const fragmentShader = `#version 300 es
 precision mediump float;
 in vec4 pointColor;
+flat in float softEdge;
 out vec4 fragColor;
 void main() {
   float radius = length(gl_PointCoord - 0.5);
   if (radius > 0.5) discard;
-  fragColor = vec4(pointColor.rgb, pointColor.a * (1.0 - smoothstep(0.38, 0.5, radius)));
+  fragColor = vec4(pointColor.rgb, pointColor.a * (1.0 - smoothstep(0.5 - softEdge, 0.5, radius)));
 }
 `;
 

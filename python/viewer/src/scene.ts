@@ -23,6 +23,8 @@ export interface Marks {
 }
 
 export interface SceneEvents {
+  /** Pixels at each side that cards cover: what should be seen goes between them. */
+  covered(): { top: number; right: number; bottom: number; left: number };
   viewChanged(): void;
   hover(x: number, y: number): void;
   leave(): void;
@@ -120,6 +122,7 @@ export class Scene {
   }
 
   reset(): void {
+    this.fitted = this.fit();
     this.fly(this.fitted);
   }
 
@@ -152,7 +155,14 @@ export class Scene {
   }
 
   flyToPoint(i: number): void {
-    this.fly({ x: this.x[i], y: this.y[i], zoom: Math.max(this.view.zoom, this.fitted.zoom + 3.2) });
+    this.fly(this.showing(this.x[i], this.y[i], Math.max(this.view.zoom, this.fitted.zoom + 3.2)));
+  }
+
+  /** The view with a place in the middle of what the cards leave free. */
+  showing(x: number, y: number, zoom: number): View {
+    const { top, right, bottom, left } = this.events.covered();
+    const scale = 2 ** zoom;
+    return { x: x - (left - right) / 2 / scale, y: y + (top - bottom) / 2 / scale, zoom };
   }
 
   toScreen(x: number, y: number): [number, number] {
@@ -194,7 +204,7 @@ export class Scene {
   }
 
   private get diameter(): number {
-    const base = Math.min(5, Math.max(1.6, 9 - 1.45 * Math.log10(this.x.length)));
+    const base = Math.min(6, Math.max(1.8, 10.2 - 1.6 * Math.log10(this.x.length)));
     return Math.min(13, base * 2 ** (0.3 * Math.max(0, this.depth)));
   }
 
@@ -205,9 +215,10 @@ export class Scene {
       halfWidth = Math.max(halfWidth, Math.abs(this.x[i]));
       halfHeight = Math.max(halfHeight, Math.abs(this.y[i]));
     }
-    const margin = Math.min(56, width * 0.06);
-    const scale = Math.min((width - 2 * margin) / (2 * halfWidth), (height - 2 * margin) / (2 * halfHeight));
-    return { x: 0, y: 0, zoom: Math.log2(Math.max(16, scale)) };
+    const { top, right, bottom, left } = this.events.covered();
+    const margin = Math.min(40, width * 0.05);
+    const scale = Math.min((width - left - right - 2 * margin) / (2 * halfWidth), (height - top - bottom - 2 * margin) / (2 * halfHeight));
+    return this.showing(0, 0, Math.log2(Math.max(64, scale)));
   }
 
   private move(): void {

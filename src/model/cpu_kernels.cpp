@@ -99,46 +99,42 @@ inline Vec exp_negative(Vec x) {
 
 // --- layer norm ----------------------------------------------------------------
 
-// The row in `row` (float32, `dim` wide) is normalised into `out`.
-template <class T>
-inline void normalize_row(const float* row, const float* gamma, const float* beta, float eps,
+// Normalises the row that `vec(j)` (kLanes numbers from j) and `one(j)` give.
+// The row is summed from its parts three times rather than kept: they lie in
+// the nearest cache, and nothing bounds the width.
+template <class T, class VecAt, class OneAt>
+inline void normalize_row(VecAt vec, OneAt one, const float* gamma, const float* beta, float eps,
                           size_t dim, T* out) {
   const size_t whole = dim / kLanes * kLanes;
   Vec total{};
-  for (size_t j = 0; j < whole; j += kLanes) total += load(row + j);
+  for (size_t j = 0; j < whole; j += kLanes) total += vec(j);
   float mean = sum(total);
-  for (size_t j = whole; j < dim; ++j) mean += row[j];
+  for (size_t j = whole; j < dim; ++j) mean += one(j);
   mean /= (float)dim;
   Vec squares{};
   for (size_t j = 0; j < whole; j += kLanes) {
-    const Vec d = load(row + j) - mean;
+    const Vec d = vec(j) - mean;
     squares += d * d;
   }
   float variance = sum(squares);
-  for (size_t j = whole; j < dim; ++j) variance += (row[j] - mean) * (row[j] - mean);
+  for (size_t j = whole; j < dim; ++j) variance += (one(j) - mean) * (one(j) - mean);
   variance /= (float)dim;
   const float scale = 1.0f / __builtin_sqrtf(variance + eps);
   for (size_t j = 0; j < whole; j += kLanes) {
-    store(out + j, (load(row + j) - mean) * scale * load(gamma + j) + load(beta + j));
+    store(out + j, (vec(j) - mean) * scale * load(gamma + j) + load(beta + j));
   }
-  for (size_t j = whole; j < dim; ++j) put(out + j, (row[j] - mean) * scale * gamma[j] + beta[j]);
+  for (size_t j = whole; j < dim; ++j) put(out + j, (one(j) - mean) * scale * gamma[j] + beta[j]);
 }
-
-// A row of float32 on the stack for widths that models have; wider rows go
-// through it in two passes over the sum, so the width is bounded by config.
-constexpr size_t kMaxDim = 1 << 16;
 
 template <class T>
 void add_layer_norm(const T* x, const T* residual, const float* gamma, const float* beta, float eps,
                     size_t rows, size_t dim, T* out) {
-  alignas(64) static thread_local float row[kMaxDim];
-  const size_t whole = dim / kLanes * kLanes;
   for (size_t i = 0; i < rows; ++i) {
     const T* a = x + i * dim;
     const T* b = residual + i * dim;
-    for (size_t j = 0; j < whole; j += kLanes) store(row + j, load(a + j) + load(b + j));
-    for (size_t j = whole; j < dim; ++j) row[j] = get(a + j) + get(b + j);
-    normalize_row(row, gamma, beta, eps, dim, out + i * dim);
+    normalize_row([=](size_t j) { return load(a + j) + load(b + j); },
+                  [=](size_t j) { return get(a + j) + get(b + j); }, gamma, beta, eps, dim,
+                  out + i * dim);
   }
 }
 
@@ -146,16 +142,12 @@ template <class T>
 void embed(const int32_t* ids, const int32_t* positions, size_t rows, const float* word,
            const float* position, const float* type, const float* gamma, const float* beta,
            float eps, size_t dim, T* out) {
-  alignas(64) static thread_local float row[kMaxDim];
-  const size_t whole = dim / kLanes * kLanes;
   for (size_t i = 0; i < rows; ++i) {
     const float* w = word + (size_t)ids[i] * dim;
     const float* p = position + (size_t)positions[i] * dim;
-    for (size_t j = 0; j < whole; j += kLanes) {
-      store(row + j, load(w + j) + load(p + j) + load(type + j));
-    }
-    for (size_t j = whole; j < dim; ++j) row[j] = w[j] + p[j] + type[j];
-    normalize_row(row, gamma, beta, eps, dim, out + i * dim);
+    normalize_row([=](size_t j) { return load(w + j) + load(p + j) + load(type + j); },
+                  [=](size_t j) { return w[j] + p[j] + type[j]; }, gamma, beta, eps, dim,
+                  out + i * dim);
   }
 }
 
@@ -304,20 +296,10 @@ void attention(const T* q, const T* k, const T* v, size_t stride, size_t length,
   }
 }
 
-template <class T>
-void sum_rows(const T* x, size_t rows, size_t dim, float* sums) {
-  const size_t whole = dim / kLanes * kLanes;
-  for (size_t i = 0; i < rows; ++i) {
-    const T* row = x + i * dim;
-    for (size_t j = 0; j < whole; j += kLanes) store(sums + j, load(sums + j) + load(row + j));
-    for (size_t j = whole; j < dim; ++j) sums[j] += get(row + j);
-  }
-}
-
 }  // namespace
 
 #define KNOWMAP_KERNELS(T) \
-  { embed<T>, add_layer_norm<T>, attention<T>, attention_scratch, sum_rows<T> }
+  { embed<T>, add_layer_norm<T>, attention<T>, attention_scratch }
 extern const CpuKernels<float> kFloatKernels;
 extern const CpuKernels<BFloat16> kBFloat16Kernels;
 const CpuKernels<float> kFloatKernels = KNOWMAP_KERNELS(float);

@@ -33,9 +33,6 @@ struct CpuKernels {
   void (*attention)(const T* q, const T* k, const T* v, std::size_t stride, std::size_t length,
                     std::size_t head_dim, T* out, std::size_t out_stride, float* scratch);
   std::size_t (*attention_scratch)(std::size_t length, std::size_t head_dim);
-
-  /// sum[j] += x[i][j] over the rows, in order.
-  void (*sum_rows)(const T* x, std::size_t rows, std::size_t dim, float* sum);
 };
 
 /// The kernels for this machine.

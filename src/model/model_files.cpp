@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-bool exists(const fs::path& file) {
+bool is_file(const fs::path& file) {
   std::error_code ignored;
   return fs::is_regular_file(file, ignored);
 }
@@ -139,7 +139,7 @@ fs::path module_folder(const fs::path& folder, const std::string& path, const fs
 SentenceModules read_modules(const fs::path& folder) {
   SentenceModules result;
   const fs::path file = folder / "modules.json";
-  if (!exists(file)) return result;  // as sentence-transformers: mean pooling
+  if (!is_file(file)) return result;  // as sentence-transformers: mean pooling
   const json modules = read_json<ModelError>(file);
   if (!modules.is_array()) throw ModelError(file.string() + " is not a JSON list");
   bool pooled = false;
@@ -181,13 +181,13 @@ std::size_t read_max_length(const fs::path& folder) {
         "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
         "sentence_xlnet_config.json"}) {
     const fs::path file = folder / name;
-    if (!exists(file)) continue;
+    if (!is_file(file)) continue;
     const json config = read_object(file);
     if (!config.contains("max_seq_length") || config["max_seq_length"].is_null()) continue;
     return static_cast<std::size_t>(whole_number(config, "max_seq_length", file, 1, 1 << 24));
   }
   const fs::path tokenizer_config = folder / "tokenizer_config.json";
-  if (exists(tokenizer_config)) {
+  if (is_file(tokenizer_config)) {
     const json config = read_object(tokenizer_config);
     // Some files say 1e30 for "no limit".
     if (config.contains("model_max_length") && config["model_max_length"].is_number_integer()) {
@@ -204,9 +204,9 @@ void check_parts(const fs::path& folder) {
     throw ModelError("'" + folder.string() + "' is no folder; a model is a folder with "
                      "config.json, model.safetensors and tokenizer.json");
   }
-  if (!exists(folder / "model.safetensors")) {
+  if (!is_file(folder / "model.safetensors")) {
     for (const char* pickled : {"pytorch_model.bin", "model.pt", "pytorch_model.pt"}) {
-      if (exists(folder / pickled)) {
+      if (is_file(folder / pickled)) {
         throw ModelError("'" + (folder / pickled).string() +
                          "' is a pickle, which can run code when it is read, and is refused; "
                          "save the model as safetensors");
@@ -214,7 +214,7 @@ void check_parts(const fs::path& folder) {
     }
   }
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
-    if (!exists(folder / name)) {
+    if (!is_file(folder / name)) {
       throw ModelError("'" + folder.string() + "' has no " + name + "; a model is a folder with "
                        "config.json, model.safetensors and tokenizer.json");
     }

@@ -1,0 +1,151 @@
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "model/backend.hpp"
+#include "model/cpu_kernels.hpp"
+
+namespace knowmap {
+
+namespace {
+
+// libtorch's prepacked oneDNN linears are registered operators without a C++
+// header; the dispatcher checks these signatures when they are looked up.
+using ReorderWeight = at::Tensor(const at::Tensor&, std::optional<c10::SymInt>);
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
+                                   const std::optional<at::Tensor>&, std::string_view,
+                                   c10::List<std::optional<at::Scalar>>,
+                                   std::optional<std::string_view>);
+
+const auto& reorder_weight() {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
+                             .typed<ReorderWeight>();
+  return op;
+}
+
+const auto& linear_pointwise() {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+                             .typed<LinearPointwise>();
+  return op;
+}
+
+// Rows for which weights are laid out, and the most that go through a linear at
+// once: with them the widest activation stays in a core's second-level cache.
+constexpr std::int64_t kRows = 256;
+
+class PackedLinear final : public Linear {
+ public:
+  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
+      : weight_(reorder_weight().call(weight.contiguous(), c10::SymInt(kRows))),
+        bias_(bias),
+        activation_(activation) {}
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    const bool gelu = activation_ == Activation::gelu;
+    return linear_pointwise().call(x, weight_, bias_, gelu ? "gelu" : "none",
+                                   c10::List<std::optional<at::Scalar>>(),
+                                   gelu ? std::optional<std::string_view>("none") : std::nullopt);
+  }
+
+ private:
+  at::Tensor weight_;
+  at::Tensor bias_;
+  Activation activation_;
+};
+
+template <class T>
+constexpr at::ScalarType kDtype = at::kFloat;
+template <>
+constexpr at::ScalarType kDtype<BFloat16> = at::kBFloat16;
+
+template <class T>
+class CpuBackend final : public Backend {
+ public:
+  at::Device device() const override { return at::kCPU; }
+  at::ScalarType dtype() const override { return kDtype<T>; }
+
+  // Tables and norms stay float32, where they are: mostly in the mapped file.
+  at::Tensor keep(const at::Tensor& weight) const override {
+    return weight.to(at::kFloat).contiguous();
+  }
+
+  std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
+                                 Activation activation) const override {
+    return std::make_unique<PackedLinear>(weight.to(dtype()), bias.to(dtype()), activation);
+  }
+
+  at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const override {
+    const std::int64_t dim = tables.word.size(1);
+    const auto n = static_cast<std::size_t>(tokens.tokens());
+    at::Tensor out = at::empty({tokens.tokens(), dim}, dtype());
+    std::vector<std::int32_t> positions(n);
+    const std::int64_t first = tokens.offsets.front();
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
+        positions[i - first] = static_cast<std::int32_t>(i - tokens.offsets[t]);
+      }
+    }
+    kernels_.embed(tokens.ids.data() + first, positions.data(), n, floats(tables.word),
+                   floats(tables.position), floats(tables.type), floats(tables.norm.gamma),
+                   floats(tables.norm.beta), static_cast<float>(tables.norm.eps),
+                   static_cast<std::size_t>(dim), rows(out));
+    return out;
+  }
+
+  at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
+                       std::int64_t heads) const override {
+    const std::int64_t dim = qkv.size(1) / 3;
+    const std::int64_t head_dim = dim / heads;
+    at::Tensor out = at::empty({qkv.size(0), dim}, dtype());
+    std::int64_t longest = 0;
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      longest = std::max(longest, tokens.offsets[t + 1] - tokens.offsets[t]);
+    }
+    at::Tensor scratch = at::empty(
+        {static_cast<std::int64_t>(kernels_.attention_scratch(static_cast<std::size_t>(longest),
+                                                              static_cast<std::size_t>(head_dim)))},
+        at::kFloat);
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      const std::int64_t begin = tokens.offsets[t] - tokens.offsets.front();
+      const auto length = static_cast<std::size_t>(tokens.offsets[t + 1] - tokens.offsets[t]);
+      for (std::int64_t h = 0; h < heads; ++h) {
+        const T* q = rows(qkv) + begin * 3 * dim + h * head_dim;
+        kernels_.attention(q, q + dim, q + 2 * dim, static_cast<std::size_t>(3 * dim), length,
+                           static_cast<std::size_t>(head_dim),
+                           rows(out) + begin * dim + h * head_dim, static_cast<std::size_t>(dim),
+                           scratch.data_ptr<float>());
+      }
+    }
+    return out;
+  }
+
+  at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
+                            const LayerNormWeights& norm) const override {
+    at::Tensor out = at::empty(x.sizes(), dtype());
+    kernels_.add_layer_norm(rows(x), rows(residual), floats(norm.gamma), floats(norm.beta),
+                            static_cast<float>(norm.eps), static_cast<std::size_t>(x.size(0)),
+                            static_cast<std::size_t>(x.size(1)), rows(out));
+    return out;
+  }
+
+ private:
+  static const float* floats(const at::Tensor& t) { return t.const_data_ptr<float>(); }
+  static T* rows(const at::Tensor& t) { return static_cast<T*>(t.data_ptr()); }
+
+  const CpuKernels<T>& kernels_ = cpu_kernels<T>();
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) {
+  if (dtype == at::kBFloat16) return std::make_unique<CpuBackend<BFloat16>>();
+  return std::make_unique<CpuBackend<float>>();
+}
+
+}  // namespace knowmap

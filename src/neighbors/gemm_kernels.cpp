@@ -1,5 +1,7 @@
 // Compiled once for each instruction set (knowmap_add_kernels).
 #if defined(__AVX2__)
+// GCC 12's own header trips over its undefined vectors (bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #endif
 

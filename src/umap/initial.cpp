@@ -1,0 +1,135 @@
+#include "umap/initial.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "support/random.hpp"
+
+namespace knowmap::umap {
+
+Matrix random_start(std::size_t rows, std::size_t dims, std::uint64_t seed) {
+  Matrix start(rows, dims);
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t d = 0; d < dims; ++d) {
+      start(i, d) =
+          static_cast<float>(20 * unit(random_bits(seed, RandomStage::initial, i, d)) - 10);
+    }
+  }
+  return start;
+}
+
+Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t seed,
+                 Workers& workers, Monitor* monitor) {
+  // Subspace iteration on the covariance, which is never formed: each round is
+  // two products with the data, added up over fixed runs of rows.
+  using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  constexpr std::size_t kGrain = 2048;
+  constexpr int kRounds = 12;
+  const auto wide = static_cast<Eigen::Index>(data.cols);
+  const std::size_t runs = (data.rows + kGrain - 1) / kGrain;
+  const auto width = static_cast<Eigen::Index>(std::min(data.cols, dims + 6));
+  const auto rows_of = [&](std::size_t begin, std::size_t end) {
+    return Eigen::Map<const Rows>(data.row(begin), static_cast<Eigen::Index>(end - begin), wide);
+  };
+  std::vector<Eigen::MatrixXd> parts(runs);
+  const auto total = [&](Eigen::Index rows, Eigen::Index cols) {
+    Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(rows, cols);
+    for (const auto& part : parts) sum += part;
+    return sum;
+  };
+  workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
+    parts[begin / kGrain] = rows_of(begin, end).cast<double>().colwise().sum();
+  });
+  const Eigen::RowVectorXd mean = total(1, wide) / static_cast<double>(data.rows);
+  Eigen::MatrixXd axes(wide, width);
+  for (Eigen::Index i = 0; i < wide; ++i) {
+    for (Eigen::Index c = 0; c < width; ++c) {
+      axes(i, c) = unit(random_bits(seed, RandomStage::initial, static_cast<std::uint64_t>(i),
+                                    static_cast<std::uint64_t>(c))) -
+                   0.5;
+    }
+  }
+  const auto orthonormal = [](const Eigen::MatrixXd& x) -> Eigen::MatrixXd {
+    const Eigen::HouseholderQR<Eigen::MatrixXd> qr(x);
+    return qr.householderQ() * Eigen::MatrixXd::Identity(x.rows(), x.cols());
+  };
+  axes = orthonormal(axes);
+  for (int round = 0; round < kRounds; ++round) {
+    workers.run_ranges(
+        data.rows, kGrain,
+        [&](std::size_t begin, std::size_t end, int) {
+          Eigen::MatrixXd x = rows_of(begin, end).cast<double>();
+          x.rowwise() -= mean;
+          parts[begin / kGrain] = x.transpose() * (x * axes).eval();
+        },
+        monitor);
+    const Eigen::MatrixXd image = total(wide, width);
+    if (round + 1 < kRounds) {
+      axes = orthonormal(image);
+      continue;
+    }
+    // The last round turns the subspace to its principal axes.
+    const Eigen::MatrixXd small = axes.transpose() * image;
+    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
+        ((small + small.transpose()) / 2).eval());
+    axes = (axes * solver.eigenvectors().rowwise().reverse()).eval();
+  }
+  for (Eigen::Index c = 0; c < width; ++c) {  // signs are free: the largest entry is positive
+    Eigen::Index at = 0;
+    axes.col(c).cwiseAbs().maxCoeff(&at);
+    if (axes(at, c) < 0) axes.col(c) = -axes.col(c);
+  }
+  Matrix start(data.rows, dims, 0.0f);
+  workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
+    Eigen::MatrixXd x = rows_of(begin, end).cast<double>();
+    x.rowwise() -= mean;
+    const Eigen::MatrixXd scores =
+        x * axes.leftCols(std::min(width, static_cast<Eigen::Index>(dims)));
+    for (std::size_t i = begin; i < end; ++i) {
+      for (Eigen::Index d = 0; d < scores.cols(); ++d) {
+        start(i, static_cast<std::size_t>(d)) =
+            static_cast<float>(scores(static_cast<Eigen::Index>(i - begin), d));
+      }
+    }
+  });
+  return start;
+}
+
+void scale_with_noise(Matrix& start, std::uint64_t seed) {
+  double most = 0;
+  for (std::size_t i = 0; i < start.size(); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(start.data()[i])));
+  }
+  const double by = most > 0 ? 10 / most : 0;
+  for (std::size_t i = 0; i < start.rows(); ++i) {
+    for (std::size_t d = 0; d < start.cols(); ++d) {
+      // Box and Muller: one of the pair is enough.
+      const std::uint64_t bits = random_bits(seed, RandomStage::initial, i, d + (1u << 20));
+      const double radius =
+          std::sqrt(-2 * std::log(1 - unit(bits)));
+      const double angle = 2 * std::numbers::pi * unit(mix(bits));
+      start(i, d) = static_cast<float>(static_cast<double>(start(i, d)) * by) +
+                    static_cast<float>(1e-4 * radius * std::cos(angle));
+    }
+  }
+}
+
+void fit_to_box(Matrix& start) {
+  for (std::size_t d = 0; d < start.cols(); ++d) {
+    float least = start(0, d);
+    float most = start(0, d);
+    for (std::size_t i = 0; i < start.rows(); ++i) {
+      least = std::min(least, start(i, d));
+      most = std::max(most, start(i, d));
+    }
+    const float range = most - least;
+    for (std::size_t i = 0; i < start.rows(); ++i) {
+      start(i, d) = range > 0 ? 10.0f * (start(i, d) - least) / range : 0.0f;
+    }
+  }
+}
+
+}  // namespace knowmap::umap

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "knowmap/matrix.hpp"
+#include "support/parallel.hpp"
+
+namespace knowmap::umap {
+
+/// Numbers drawn evenly from [-10, 10).
+Matrix random_start(std::size_t rows, std::size_t dims, std::uint64_t seed);
+
+/// The rows' scores on their first principal axes (of zeros where there are fewer).
+Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t seed,
+                 Workers& workers, Monitor* monitor = nullptr);
+
+/// Scales the largest coordinate to 10 and adds noise of standard deviation
+/// 1e-4, so that equal rows part, as umap-learn does.
+void scale_with_noise(Matrix& start, std::uint64_t seed);
+
+/// Shifts and scales each column to [0, 10].
+void fit_to_box(Matrix& start);
+
+}  // namespace knowmap::umap

@@ -1,0 +1,460 @@
+// Compiled once for each instruction set (knowmap_add_kernels). Lanes are
+// vertices: each lane walks its own vertex's samples in their order, so a
+// vertex's result doesn't depend on which others share its vector.
+#if defined(__AVX2__)
+// GCC 12's own header trips over its undefined vectors (bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#endif
+
+#include "umap/layout_kernels.hpp"
+
+namespace knowmap::umap::KNOWMAP_ISA {
+
+extern const LayoutKernel kLayout;
+extern const ForceKernel kForces;
+
+namespace {
+
+using Size = std::size_t;
+
+#if defined(__AVX512F__)
+
+constexpr int kLanes = 16;
+using Float = __m512;
+using Int = __m512i;
+inline Float set(float x) { return _mm512_set1_ps(x); }
+inline Int set_int(std::int32_t x) { return _mm512_set1_epi32(x); }
+inline Float load(const float* p) { return _mm512_loadu_ps(p); }
+inline Int load_int(const void* p) { return _mm512_loadu_si512(p); }
+inline void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
+inline Float add(Float x, Float y) { return _mm512_add_ps(x, y); }
+inline Float sub(Float x, Float y) { return _mm512_sub_ps(x, y); }
+inline Float mul(Float x, Float y) { return _mm512_mul_ps(x, y); }
+inline Float div(Float x, Float y) { return _mm512_div_ps(x, y); }
+inline Float fma(Float x, Float y, Float z) { return _mm512_fmadd_ps(x, y, z); }
+inline Float at_most(Float x, Float y) { return _mm512_min_ps(x, y); }
+inline Float at_least(Float x, Float y) { return _mm512_max_ps(x, y); }
+inline Int add(Int x, Int y) { return _mm512_add_epi32(x, y); }
+inline Int sub(Int x, Int y) { return _mm512_sub_epi32(x, y); }
+inline Int mul(Int x, Int y) { return _mm512_mullo_epi32(x, y); }
+inline Int shift_left(Int x, int by) { return _mm512_slli_epi32(x, static_cast<unsigned>(by)); }
+inline Int shift_right(Int x, int by) { return _mm512_srai_epi32(x, static_cast<unsigned>(by)); }
+inline Int bits(Float x) { return _mm512_castps_si512(x); }
+inline Float from_bits(Int x) { return _mm512_castsi512_ps(x); }
+inline Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
+inline Int round_to_int(Float x) { return _mm512_cvtps_epi32(x); }
+inline Float gather(const float* p, Int i) { return _mm512_i32gather_ps(i, p, 4); }
+inline Int gather_int(const std::int32_t* p, Int i) { return _mm512_i32gather_epi32(i, p, 4); }
+/// x where i < j, else 0.
+inline Float where_less(Int i, Int j, Float x) {
+  return _mm512_maskz_mov_ps(_mm512_cmplt_epi32_mask(i, j), x);
+}
+inline Int where_less(Int i, Int j, Int x) {
+  return _mm512_maskz_mov_epi32(_mm512_cmplt_epi32_mask(i, j), x);
+}
+inline Float where_different(Int i, Int j, Float x) {
+  return _mm512_maskz_mov_ps(_mm512_cmpneq_epi32_mask(i, j), x);
+}
+/// The high halves of x * y, unsigned.
+inline Int high_product(Int x, Int y) {
+  const Int even = _mm512_srli_epi64(_mm512_mul_epu32(x, y), 32);
+  const Int odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), y);
+  return _mm512_mask_mov_epi32(even, 0xaaaa, odd);
+}
+inline void gather_pairs(const float* p, Int i, Float& x, Float& y) {
+  const __m512 low = _mm512_castpd_ps(
+      _mm512_i32gather_pd(_mm512_castsi512_si256(i), reinterpret_cast<const double*>(p), 8));
+  const __m512 high = _mm512_castpd_ps(_mm512_i32gather_pd(
+      _mm512_extracti64x4_epi64(i, 1), reinterpret_cast<const double*>(p), 8));
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  x = _mm512_permutex2var_ps(low, even, high);
+  y = _mm512_permutex2var_ps(low, odd, high);
+}
+
+#elif defined(__AVX2__)
+
+constexpr int kLanes = 8;
+using Float = __m256;
+using Int = __m256i;
+inline Float set(float x) { return _mm256_set1_ps(x); }
+inline Int set_int(std::int32_t x) { return _mm256_set1_epi32(x); }
+inline Float load(const float* p) { return _mm256_loadu_ps(p); }
+inline Int load_int(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
+inline Float add(Float x, Float y) { return _mm256_add_ps(x, y); }
+inline Float sub(Float x, Float y) { return _mm256_sub_ps(x, y); }
+inline Float mul(Float x, Float y) { return _mm256_mul_ps(x, y); }
+inline Float div(Float x, Float y) { return _mm256_div_ps(x, y); }
+inline Float fma(Float x, Float y, Float z) { return _mm256_fmadd_ps(x, y, z); }
+inline Float at_most(Float x, Float y) { return _mm256_min_ps(x, y); }
+inline Float at_least(Float x, Float y) { return _mm256_max_ps(x, y); }
+inline Int add(Int x, Int y) { return _mm256_add_epi32(x, y); }
+inline Int sub(Int x, Int y) { return _mm256_sub_epi32(x, y); }
+inline Int mul(Int x, Int y) { return _mm256_mullo_epi32(x, y); }
+inline Int shift_left(Int x, int by) { return _mm256_slli_epi32(x, by); }
+inline Int shift_right(Int x, int by) { return _mm256_srai_epi32(x, by); }
+inline Int bits(Float x) { return _mm256_castps_si256(x); }
+inline Float from_bits(Int x) { return _mm256_castsi256_ps(x); }
+inline Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
+inline Int round_to_int(Float x) { return _mm256_cvtps_epi32(x); }
+inline Float gather(const float* p, Int i) { return _mm256_i32gather_ps(p, i, 4); }
+inline Int gather_int(const std::int32_t* p, Int i) { return _mm256_i32gather_epi32(p, i, 4); }
+inline Float where_less(Int i, Int j, Float x) {
+  return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(j, i)), x);
+}
+inline Int where_less(Int i, Int j, Int x) {
+  return _mm256_and_si256(_mm256_cmpgt_epi32(j, i), x);
+}
+inline Float where_different(Int i, Int j, Float x) {
+  return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(i, j)), x);
+}
+inline Int high_product(Int x, Int y) {
+  const Int even = _mm256_srli_epi64(_mm256_mul_epu32(x, y), 32);
+  const Int odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), y);
+  return _mm256_blend_epi32(even, odd, 0xaa);
+}
+inline void gather_pairs(const float* p, Int i, Float& x, Float& y) {
+  const Int twice = _mm256_slli_epi32(i, 1);
+  x = _mm256_i32gather_ps(p, twice, 4);
+  y = _mm256_i32gather_ps(p + 1, twice, 4);
+}
+
+#else
+
+constexpr int kLanes = 8;
+struct Float {
+  float v[kLanes];
+};
+struct Int {
+  std::int32_t v[kLanes];
+};
+template <class T, class Make>
+inline T each(const Make& make) {
+  T r;
+  for (int l = 0; l < kLanes; ++l) r.v[l] = make(l);
+  return r;
+}
+inline std::int32_t wrap(std::uint32_t x) { return static_cast<std::int32_t>(x); }
+inline std::uint32_t raw(std::int32_t x) { return static_cast<std::uint32_t>(x); }
+inline Float set(float x) {
+  return each<Float>([&](int) { return x; });
+}
+inline Int set_int(std::int32_t x) {
+  return each<Int>([&](int) { return x; });
+}
+inline Float load(const float* p) {
+  return each<Float>([&](int l) { return p[l]; });
+}
+inline Int load_int(const void* p) {
+  Int r;
+  __builtin_memcpy(&r, p, sizeof r);
+  return r;
+}
+inline void store(float* p, const Float& x) { __builtin_memcpy(p, &x, sizeof x); }
+inline Float add(const Float& x, const Float& y) {
+  return each<Float>([&](int l) { return x.v[l] + y.v[l]; });
+}
+inline Float sub(const Float& x, const Float& y) {
+  return each<Float>([&](int l) { return x.v[l] - y.v[l]; });
+}
+inline Float mul(const Float& x, const Float& y) {
+  return each<Float>([&](int l) { return x.v[l] * y.v[l]; });
+}
+inline Float div(const Float& x, const Float& y) {
+  return each<Float>([&](int l) { return x.v[l] / y.v[l]; });
+}
+inline Float fma(const Float& x, const Float& y, const Float& z) {
+  return each<Float>([&](int l) { return x.v[l] * y.v[l] + z.v[l]; });
+}
+inline Float at_most(const Float& x, const Float& y) {
+  return each<Float>([&](int l) { return x.v[l] < y.v[l] ? x.v[l] : y.v[l]; });
+}
+inline Float at_least(const Float& x, const Float& y) {
+  return each<Float>([&](int l) { return x.v[l] > y.v[l] ? x.v[l] : y.v[l]; });
+}
+inline Int add(const Int& x, const Int& y) {
+  return each<Int>([&](int l) { return wrap(raw(x.v[l]) + raw(y.v[l])); });
+}
+inline Int sub(const Int& x, const Int& y) {
+  return each<Int>([&](int l) { return wrap(raw(x.v[l]) - raw(y.v[l])); });
+}
+inline Int mul(const Int& x, const Int& y) {
+  return each<Int>([&](int l) { return wrap(raw(x.v[l]) * raw(y.v[l])); });
+}
+inline Int shift_left(const Int& x, int by) {
+  return each<Int>([&](int l) { return wrap(raw(x.v[l]) << by); });
+}
+inline Int shift_right(const Int& x, int by) {
+  return each<Int>([&](int l) { return x.v[l] >> by; });
+}
+inline Int bits(const Float& x) { return load_int(&x); }
+inline Float from_bits(const Int& x) {
+  Float r;
+  __builtin_memcpy(&r, &x, sizeof r);
+  return r;
+}
+inline Float to_float(const Int& x) {
+  return each<Float>([&](int l) { return static_cast<float>(x.v[l]); });
+}
+inline Int round_to_int(const Float& x) {
+  return each<Int>([&](int l) {
+    return static_cast<std::int32_t>(x.v[l] + (x.v[l] < 0 ? -0.5f : 0.5f));
+  });
+}
+inline Float gather(const float* p, const Int& i) {
+  return each<Float>([&](int l) { return p[i.v[l]]; });
+}
+inline Int gather_int(const std::int32_t* p, const Int& i) {
+  return each<Int>([&](int l) { return p[i.v[l]]; });
+}
+inline Float where_less(const Int& i, const Int& j, const Float& x) {
+  return each<Float>([&](int l) { return i.v[l] < j.v[l] ? x.v[l] : 0.0f; });
+}
+inline Int where_less(const Int& i, const Int& j, const Int& x) {
+  return each<Int>([&](int l) { return i.v[l] < j.v[l] ? x.v[l] : 0; });
+}
+inline Float where_different(const Int& i, const Int& j, const Float& x) {
+  return each<Float>([&](int l) { return i.v[l] != j.v[l] ? x.v[l] : 0.0f; });
+}
+inline Int high_product(const Int& x, const Int& y) {
+  return each<Int>([&](int l) {
+    return wrap(static_cast<std::uint32_t>(static_cast<std::uint64_t>(raw(x.v[l])) *
+                                               static_cast<std::uint64_t>(raw(y.v[l])) >>
+                                           32));
+  });
+}
+inline void gather_pairs(const float* p, const Int& i, Float& x, Float& y) {
+  for (int l = 0; l < kLanes; ++l) {
+    x.v[l] = p[2 * static_cast<Size>(i.v[l])];
+    y.v[l] = p[2 * static_cast<Size>(i.v[l]) + 1];
+  }
+}
+
+#endif
+
+/// log2 of positive normal numbers, to 1e-7. Polynomial of degree 7 for the
+/// mantissa in [sqrt(1/2), sqrt(2)), fitted at Chebyshev nodes.
+inline Float log2(Float x) {
+  const Int shifted = sub(bits(x), set_int(0x3f3504f3));
+  const Int exponent = shift_right(shifted, 23);
+  const Float r = sub(from_bits(sub(bits(x), shift_left(exponent, 23))), set(1.0f));
+  Float p = fma(set(-0.146203534f), r, set(0.234209851f));
+  p = fma(p, r, set(-0.248821806f));
+  p = fma(p, r, set(0.287075611f));
+  p = fma(p, r, set(-0.360241986f));
+  p = fma(p, r, set(0.480924039f));
+  p = fma(p, r, set(-0.721352759f));
+  p = fma(p, r, set(1.44269496f));
+  return fma(p, r, to_float(exponent));
+}
+
+/// 2^x for x within [-126, 126], to 1e-7 of it.
+inline Float exp2(Float x) {
+  x = at_most(at_least(x, set(-126.0f)), set(126.0f));
+  const Int whole = round_to_int(x);
+  const Float f = sub(x, to_float(whole));
+  Float p = fma(set(0.00134004322f), f, set(0.0096760371f));
+  p = fma(p, f, set(0.0555032721f));
+  p = fma(p, f, set(0.240221074f));
+  p = fma(p, f, set(0.693147207f));
+  p = fma(p, f, set(1.00000008f));
+  return from_bits(add(bits(p), shift_left(whole, 23)));
+}
+
+/// Squared distances below this count as this: the force's direction is then
+/// 0 or nearly so, and no power overflows.
+constexpr float kLeast = 1e-20f;
+constexpr float kMost = 1e18f;
+
+/// -2ab d^(2b-2) / (1 + a d^2b)
+inline Float attraction(Float d2, Float a, Float b, Float minus_2ab) {
+  d2 = at_most(at_least(d2, set(kLeast)), set(kMost));
+  const Float power = exp2(mul(b, log2(d2)));
+  return div(mul(minus_2ab, power), mul(d2, fma(a, power, set(1.0f))));
+}
+
+/// 2 gamma b / ((0.001 + d^2) (1 + a d^2b))
+inline Float repulsion(Float d2, Float a, Float b, Float gamma_2b) {
+  d2 = at_most(at_least(d2, set(kLeast)), set(kMost));
+  const Float power = exp2(mul(b, log2(d2)));
+  return div(gamma_2b, mul(add(d2, set(0.001f)), fma(a, power, set(1.0f))));
+}
+
+inline Float clipped(Float x) { return at_most(at_least(x, set(-4.0f)), set(4.0f)); }
+
+std::uint64_t mixed(std::uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9ULL;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+/// Writes the tails of the edges that this round samples; answers how many.
+std::uint32_t sampled(const LayoutStep& step, Size begin, Size end, std::int32_t* out) {
+  constexpr std::uint32_t kPart = 0x7fffffff;
+  std::uint32_t count = 0;
+  Size e = begin;
+#if defined(__AVX512F__)
+  for (; e < end; e += 16) {
+    const auto live = static_cast<__mmask16>(end - e >= 16 ? 0xffff : (1u << (end - e)) - 1);
+    const __m512i rate = _mm512_maskz_loadu_epi32(live, step.rates + e);
+    const __m512i phase =
+        _mm512_and_si512(_mm512_mullo_epi32(rate, _mm512_set1_epi32(static_cast<int>(step.epoch))),
+                         _mm512_set1_epi32(static_cast<int>(kPart)));
+    const __mmask16 hit = _mm512_mask_cmplt_epu32_mask(live, phase, rate);
+    _mm512_storeu_si512(out + count, _mm512_maskz_compress_epi32(
+                                         hit, _mm512_maskz_loadu_epi32(live, step.tails + e)));
+    count += static_cast<std::uint32_t>(__builtin_popcount(hit));
+  }
+#else
+  for (; e < end; ++e) {
+    out[count] = step.tails[e];
+    count += ((step.rates[e] * step.epoch) & kPart) < step.rates[e];
+  }
+#endif
+  return count;
+}
+
+/// Positions of the vertices `i`, one vector a dimension.
+template <int kDims>
+inline void fetch(const float* positions, Int i, int dims, Float* x) {
+  if constexpr (kDims == 2) {
+    gather_pairs(positions, i, x[0], x[1]);
+  } else {
+    const Int at = mul(i, set_int(dims));
+    for (int d = 0; d < dims; ++d) x[d] = gather(positions + d, at);
+  }
+}
+
+constexpr int kMostDims = 64;
+
+/// Walks the samples of kLanes vertices. kDims 0: as many as `step` says.
+template <int kDims>
+void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size slot,
+          Size live) {
+  const int dims = kDims > 0 ? kDims : static_cast<int>(step.dims);
+  constexpr int kRoom = kDims > 0 ? kDims : kMostDims;
+  std::int32_t vertex[kLanes];
+  std::int32_t at[kLanes];
+  std::int32_t counts[kLanes];
+  std::int32_t states[kLanes];
+  std::int32_t most = 0;
+  for (Size l = 0; l < static_cast<Size>(kLanes); ++l) {
+    const Size local = scratch.order[l < live ? slot + l : slot];
+    vertex[l] = static_cast<std::int32_t>(begin + local);
+    at[l] = static_cast<std::int32_t>(scratch.begins[local]);
+    counts[l] = l < live ? static_cast<std::int32_t>(scratch.counts[local]) : 0;
+    if (counts[l] > most) most = counts[l];
+    const std::uint64_t item =
+        step.vertex_keys != nullptr ? step.vertex_keys[begin + local] : begin + local;
+    states[l] = static_cast<std::int32_t>(
+        static_cast<std::uint32_t>(mixed(step.key ^ (item * 0x9e3779b97f4a7c15ULL)) >> 32));
+  }
+  const Int self = load_int(vertex);
+  const Int first = load_int(at);
+  const Int count = load_int(counts);
+  Int state = load_int(states);
+  const Int n_others = set_int(static_cast<std::int32_t>(step.n_others));
+  const Int factor = set_int(1664525);
+  const Int increment = set_int(1013904223);
+  const Float a = set(step.a);
+  const Float b = set(step.b);
+  const Float minus_2ab = set(-2.0f * step.a * step.b);
+  const Float gamma_2b = set(2.0f * step.gamma * step.b);
+
+  Float own[kRoom];
+  Float other[kRoom];
+  Float moved[kRoom];
+  fetch<kDims>(step.positions, self, dims, own);
+  for (std::int32_t t = 0; t < most; ++t) {
+    const Int now = set_int(t);
+    const Float alpha = where_less(now, count, set(step.alpha));
+    const Int tail = gather_int(scratch.tails, where_less(now, count, add(first, now)));
+    fetch<kDims>(step.others, where_less(now, count, tail), dims, other);
+    for (std::uint32_t pull = 0; pull < step.attractions; ++pull) {
+      Float d2 = set(0.0f);
+      for (int d = 0; d < dims; ++d) {
+        moved[d] = sub(own[d], other[d]);
+        d2 = fma(moved[d], moved[d], d2);
+      }
+      const Float force = attraction(d2, a, b, minus_2ab);
+      for (int d = 0; d < dims; ++d) own[d] = fma(alpha, clipped(mul(force, moved[d])), own[d]);
+    }
+    // The negatives of one sample are all met from the same place, so that
+    // their long chains of operations overlap.
+    for (int d = 0; d < dims; ++d) moved[d] = set(0.0f);
+    for (std::uint32_t draw = 0; draw < step.negatives; ++draw) {
+      state = add(mul(state, factor), increment);
+      const Int negative = high_product(state, n_others);
+      fetch<kDims>(step.others, negative, dims, other);
+      Float d2 = set(0.0f);
+      for (int d = 0; d < dims; ++d) {
+        other[d] = sub(own[d], other[d]);
+        d2 = fma(other[d], other[d], d2);
+      }
+      Float force = repulsion(d2, a, b, gamma_2b);
+      if (step.same) force = where_different(negative, self, force);
+      for (int d = 0; d < dims; ++d) moved[d] = add(moved[d], clipped(mul(force, other[d])));
+    }
+    for (int d = 0; d < dims; ++d) own[d] = fma(alpha, moved[d], own[d]);
+  }
+  float out[kLanes];
+  for (int d = 0; d < dims; ++d) {
+    store(out, own[d]);
+    for (Size l = 0; l < live; ++l) {
+      step.next[static_cast<Size>(vertex[l]) * static_cast<Size>(dims) + static_cast<Size>(d)] =
+          out[l];
+    }
+  }
+}
+
+void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch) {
+  std::uint32_t written = 0;
+  std::uint32_t most = 0;
+  for (Size v = begin; v < end; ++v) {
+    const std::uint32_t count =
+        sampled(step, step.offsets[v], step.offsets[v + 1], scratch.tails + written);
+    scratch.begins[v - begin] = written;
+    scratch.counts[v - begin] = count;
+    written += count;
+    if (count > most) most = count;
+  }
+  // Vertices with equal numbers of samples share a vector: none waits.
+  constexpr std::uint32_t kBins = 64;
+  std::uint32_t bins[kBins + 1] = {};
+  const Size n = end - begin;
+  const auto bin = [](std::uint32_t count) { return count < kBins ? count : kBins - 1; };
+  for (Size v = 0; v < n; ++v) ++bins[bin(scratch.counts[v]) + 1];
+  for (std::uint32_t c = 0; c < kBins; ++c) bins[c + 1] += bins[c];
+  for (Size v = 0; v < n; ++v) {
+    scratch.order[bins[bin(scratch.counts[v])]++] = static_cast<std::uint32_t>(v);
+  }
+  for (Size slot = 0; slot < n; slot += static_cast<Size>(kLanes)) {
+    const Size left = n - slot;
+    const Size live = left < static_cast<Size>(kLanes) ? left : static_cast<Size>(kLanes);
+    if (step.dims == 2) {
+      walk<2>(step, scratch, begin, slot, live);
+    } else if (step.dims == 3) {
+      walk<3>(step, scratch, begin, slot, live);
+    } else {
+      walk<0>(step, scratch, begin, slot, live);
+    }
+  }
+}
+
+void forces(const float* d2, Size n, float a, float b, float* attract, float* repel) {
+  for (Size i = 0; i < n; i += static_cast<Size>(kLanes)) {
+    store(attract + i, attraction(load(d2 + i), set(a), set(b), set(-2.0f * a * b)));
+    store(repel + i, repulsion(load(d2 + i), set(a), set(b), set(2.0f * b)));
+  }
+}
+
+}  // namespace
+
+const LayoutKernel kLayout = layout;
+const ForceKernel kForces = forces;
+
+}  // namespace knowmap::umap::KNOWMAP_ISA

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace knowmap::umap {
+
+/// One round of the layout, as the kernels see it. A plain record: kernels are
+/// compiled for several instruction sets and share no inline code.
+struct LayoutStep {
+  /// (n, dims) positions of the vertices that move, not changed by the step...
+  const float* positions;
+  /// ...which writes here.
+  float* next;
+  /// (n_others, dims) positions of the vertices that attract and repel.
+  const float* others;
+  std::size_t dims;
+  std::uint32_t n_others;
+  /// The vertices' edges: those of v are at [offsets[v], offsets[v + 1]).
+  const std::size_t* offsets;
+  const std::int32_t* tails;
+  /// Samples a round, in 2^-31.
+  const std::uint32_t* rates;
+  /// An edge is sampled when epoch * rate passes a whole number.
+  std::uint32_t epoch;
+  /// Steps that a sample attracts by: 2 where both ends move, since an edge
+  /// stands in the rows of both its ends and umap-learn moves both each time.
+  std::uint32_t attractions;
+  std::uint32_t negatives;
+  /// Keys of the random negatives: of the round, and of each vertex (null: its number).
+  std::uint64_t key;
+  const std::uint64_t* vertex_keys;
+  /// Whether `others` are the vertices themselves: none repels itself.
+  bool same;
+  float a;
+  float b;
+  float gamma;
+  float alpha;
+};
+
+/// Vertices in a call at most, so that scratch space is small.
+inline constexpr std::size_t kLayoutGrain = 256;
+
+/// Lists of the edges sampled in this round. `tails` holds the range's edges and 16 more.
+struct LayoutScratch {
+  std::int32_t* tails;
+  std::uint32_t begins[kLayoutGrain];
+  std::uint32_t counts[kLayoutGrain];
+  std::uint32_t order[kLayoutGrain + 16];
+};
+
+/// Moves the vertices [begin, end). Each depends on `positions`, `others` and its
+/// own edges alone.
+using LayoutKernel = void (*)(const LayoutStep& step, std::size_t begin, std::size_t end,
+                              LayoutScratch& scratch);
+LayoutKernel layout_kernel();
+
+/// The forces' coefficients at squared distances `d2`, for tests: attraction and
+/// repulsion (gamma 1) without clipping or learning rate. `n` is a multiple of 16.
+using ForceKernel = void (*)(const float* d2, std::size_t n, float a, float b, float* attract,
+                             float* repel);
+ForceKernel force_kernel();
+
+}  // namespace knowmap::umap

@@ -1,0 +1,127 @@
+#include "umap/transform.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "support/random.hpp"
+#include "umap/fuzzy_graph.hpp"
+#include "umap/layout.hpp"
+#include "umap/layout_kernels.hpp"
+
+namespace knowmap::umap {
+
+namespace {
+
+std::uint64_t key_of_row(std::uint64_t seed, const float* row, std::size_t cols) {
+  std::uint64_t key = random_bits(seed, RandomStage::transform, cols);
+  for (std::size_t j = 0; j < cols; ++j) {
+    const float value = row[j] + 0.0f;  // minus zero is zero
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    key = mix(key ^ (bits + 0x9e3779b97f4a7c15ULL));
+  }
+  return key;
+}
+
+}  // namespace
+
+Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const Matrix& map,
+                      const UmapOptions& options, float a, float b, Workers& workers,
+                      Monitor* monitor) {
+  const std::size_t n = rows.rows;
+  const std::size_t dims = map.cols();
+  const std::size_t columns = graph.n_neighbors();
+  // umap-learn gives 100 epochs to batches up to 10,000 rows and 30 to larger
+  // ones; here the batch must not matter.
+  const std::size_t n_epochs =
+      options.n_epochs == 0 ? 100 : std::max<std::size_t>(options.n_epochs / 3, 1);
+  const float connectivity = std::max(0.0f, options.local_connectivity - 1.0f);
+  const Smoothed smoothed = smooth_distances(graph, columns, connectivity, false, workers);
+  const Matrix strengths = membership_strengths(graph, columns, smoothed, true, workers);
+
+  Matrix start(n, dims, 0.0f);
+  std::vector<std::size_t> offsets(n + 1);
+  std::vector<std::int32_t> tails(n * columns);
+  std::vector<std::uint32_t> rates(n * columns);
+  std::vector<std::uint64_t> keys(n);
+  for (std::size_t i = 0; i <= n; ++i) offsets[i] = i * columns;
+  workers.run_ranges(n, 256, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t i = begin; i < end; ++i) {
+      keys[i] = key_of_row(options.seed, rows.row(i), rows.cols);
+      double sum = 0;
+      float largest = 0;
+      std::size_t same = columns;
+      for (std::size_t j = 0; j < columns; ++j) {
+        sum += static_cast<double>(strengths(i, j));
+        largest = std::max(largest, strengths(i, j));
+        if (same == columns && strengths(i, j) >= 1 && graph.distances(i, j) <= 0) same = j;
+      }
+      for (std::size_t d = 0; d < dims; ++d) {
+        double at = 0;
+        for (std::size_t j = 0; j < columns; ++j) {
+          if (!(strengths(i, j) > 0)) continue;
+          at += static_cast<double>(strengths(i, j)) / sum *
+                static_cast<double>(map(static_cast<std::size_t>(graph.indices(i, j)), d));
+        }
+        // A row that was there before starts where it lies.
+        if (same < columns) {
+          at = static_cast<double>(map(static_cast<std::size_t>(graph.indices(i, same)), d));
+        }
+        start(i, d) = static_cast<float>(at);
+      }
+      const std::vector<std::uint32_t> row_rates =
+          sample_rates({strengths.row(i), columns}, std::max(largest, 1e-30f));
+      for (std::size_t j = 0; j < columns; ++j) {
+        const bool weak = strengths(i, j) * static_cast<float>(n_epochs) < largest;
+        rates[i * columns + j] = weak ? 0 : row_rates[j];
+        tails[i * columns + j] = std::max(graph.indices(i, j), 0);
+      }
+    }
+  });
+
+  LayoutStep step{};
+  step.others = map.data();
+  step.dims = dims;
+  step.n_others = static_cast<std::uint32_t>(map.rows());
+  step.offsets = offsets.data();
+  step.tails = tails.data();
+  step.rates = rates.data();
+  step.attractions = 1;
+  step.negatives = static_cast<std::uint32_t>(options.negative_sample_rate);
+  step.vertex_keys = keys.data();
+  step.same = false;
+  step.a = a;
+  step.b = b;
+  step.gamma = options.repulsion_strength;
+  // Rows don't act on one another: each run of them goes through all its epochs.
+  Matrix next(n, dims);
+  const LayoutKernel kernel = layout_kernel();
+  workers.run_ranges(
+      n, kLayoutGrain,
+      [&](std::size_t begin, std::size_t end, int) {
+        LayoutStep mine = step;
+        LayoutScratch scratch;
+        std::vector<std::int32_t> sampled((end - begin) * columns + 16);
+        scratch.tails = sampled.data();
+        float* from = start.data();
+        float* to = next.data();
+        for (std::size_t epoch = 1; epoch < n_epochs; ++epoch) {
+          if (monitor != nullptr && monitor->cancelled()) return;
+          mine.positions = from;
+          mine.next = to;
+          mine.epoch = static_cast<std::uint32_t>(epoch);
+          mine.key = random_bits(options.seed, RandomStage::transform, 0, epoch);
+          mine.alpha = learning_rate_at(options.learning_rate / 4, epoch, n_epochs);
+          kernel(mine, begin, end, scratch);
+          std::swap(from, to);
+        }
+        if (from != start.data()) {
+          std::memcpy(start.row(begin), from + begin * dims, (end - begin) * dims * sizeof(float));
+        }
+      },
+      monitor);
+  return start;
+}
+
+}  // namespace knowmap::umap

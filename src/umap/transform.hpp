@@ -1,0 +1,16 @@
+#pragma once
+
+#include "knowmap/umap.hpp"
+#include "support/parallel.hpp"
+
+namespace knowmap::umap {
+
+/// New rows on a map that stays as it is: the mean of their neighbours' places,
+/// weighted by membership strength, then epochs in which they alone move. Every
+/// row's random numbers follow from its own values, so its result depends on
+/// nothing but the row and the map. `graph` has the rows' neighbours in the map.
+Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const Matrix& map,
+                      const UmapOptions& options, float a, float b, Workers& workers,
+                      Monitor* monitor);
+
+}  // namespace knowmap::umap

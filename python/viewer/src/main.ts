@@ -19,6 +19,7 @@ interface KnowmapApi {
   view: { get(): { x: number; y: number; zoom: number }; set(view: { x?: number; y?: number; zoom?: number }): void };
   visibleLabels(): ShownLabel[];
   frameTimes(frames: number): Promise<number[]>;
+  settled(): Promise<void>;
   screenPosition(i: number): { x: number; y: number };
 }
 
@@ -177,6 +178,7 @@ function start(): KnowmapApi {
       },
     },
     visibleLabels: () => labels?.visible() ?? [],
+    settled: () => scene.settled(),
     frameTimes: (frames) => scene.frameTimes(frames),
     screenPosition: (i) => {
       const [x, y] = scene.toScreen(data.x[i], data.y[i]);

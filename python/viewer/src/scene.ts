@@ -81,7 +81,7 @@ export class Scene {
       onLoad: loaded,
       onError: (error) => failed(error),
       onViewStateChange: ({ viewState }) => {
-        cancelAnimationFrame(this.flight);
+        this.land();
         const { target, zoom } = viewState as unknown as { target: number[]; zoom: number };
         this.set({ x: target[0], y: target[1], zoom });
       },
@@ -137,13 +137,16 @@ export class Scene {
 
   /** Goes there in one smooth movement, or at once for those who asked for less motion. */
   fly(to: View, milliseconds = 650): void {
-    cancelAnimationFrame(this.flight);
+    this.land();
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.set(to);
     const from = this.view;
     const start = performance.now();
     const step = (now: number) => {
       const t = Math.min(1, Math.max(0, (now - start) / milliseconds));
-      if (t >= 1) return this.set(to);
+      if (t >= 1) {
+        this.flight = 0;
+        return this.set(to);
+      }
       const s = ease(t);
       // The centre follows the change of scale, so that the goal does not race out of sight while zooming.
       const scale = 2 ** (to.zoom - from.zoom);
@@ -152,6 +155,20 @@ export class Scene {
       this.flight = requestAnimationFrame(step);
     };
     this.flight = requestAnimationFrame(step);
+  }
+
+  private land(): void {
+    cancelAnimationFrame(this.flight);
+    this.flight = 0;
+  }
+
+  /** Answers once the view is at rest and drawn with every point. */
+  async settled(): Promise<void> {
+    const nextFrame = () => new Promise(requestAnimationFrame);
+    do await nextFrame();
+    while (this.flight !== 0 || this.moving);
+    await nextFrame();
+    await nextFrame();
   }
 
   flyToPoint(i: number): void {

@@ -34,7 +34,12 @@ void Monitor::report() {
   last_ = std::chrono::steady_clock::now();
   if (callback_ == nullptr) return;
   const std::uint64_t done = std::min(done_.load(std::memory_order_relaxed), total_);
-  if (!(*callback_)({stage_, done, total_, unit_})) cancelled_ = true;
+  try {
+    if (!(*callback_)({stage_, done, total_, unit_})) cancelled_ = true;
+  } catch (...) {
+    cancelled_ = true;  // so that workers stop; the exception is the caller's answer
+    throw;
+  }
 }
 
 void Monitor::poll() {

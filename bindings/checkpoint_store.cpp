@@ -1,0 +1,92 @@
+#include "knowmap/checkpoint_store.hpp"
+
+#include "common.hpp"
+
+namespace knowmap::python {
+
+namespace {
+
+CheckpointStore::Mode mode_from_name(const std::string& name) {
+  if (name == "r") return CheckpointStore::Mode::read;
+  if (name == "a") return CheckpointStore::Mode::write;
+  if (name == "w") return CheckpointStore::Mode::fresh;
+  throw std::invalid_argument("mode '" + name +
+                              "' is not known; take r (read), a (go on) or w (start afresh)");
+}
+
+py::object to_python(const StageArray& array) {
+  return std::visit(
+      [&](const auto& values) -> py::object {
+        using T = typename std::decay_t<decltype(values)>::value_type;
+        if constexpr (std::is_same_v<T, std::string>) {
+          return py::cast(values);
+        } else {
+          py::array flat = to_numpy(values);
+          if (array.shape.size() == 2) return flat.attr("reshape")(array.shape[0], array.shape[1]);
+          return flat;
+        }
+      },
+      array.values);
+}
+
+}  // namespace
+
+void register_checkpoint_store(py::module_& m) {
+  py::class_<VerifyReport>(m, "VerifyReport")
+      .def_readonly("shards", &VerifyReport::shards)
+      .def_readonly("rows", &VerifyReport::rows)
+      .def_readonly("stages", &VerifyReport::stages)
+      .def_readonly("damaged", &VerifyReport::damaged)
+      .def_readonly("leftovers", &VerifyReport::leftovers);
+
+  const auto nogil = py::call_guard<py::gil_scoped_release>();
+  py::class_<CheckpointStore>(m, "CheckpointStore")
+      .def(py::init([](const std::filesystem::path& folder, const std::string& mode) {
+             const CheckpointStore::Mode parsed = mode_from_name(mode);
+             const py::gil_scoped_release release;
+             return std::make_unique<CheckpointStore>(folder, parsed);
+           }),
+           py::arg("folder"), py::arg("mode") = "a")
+      .def_property_readonly("folder", &CheckpointStore::folder)
+      .def_property_readonly("dimension", &CheckpointStore::dimension)
+      .def_property_readonly("rows_fingerprint", &CheckpointStore::rows_fingerprint)
+      .def_property_readonly("rows_held", &CheckpointStore::rows_held)
+      .def_property_readonly("ranges",
+                             [](const CheckpointStore& self) {
+                               std::vector<std::pair<std::uint64_t, std::uint64_t>> out;
+                               for (const RowRange r : self.ranges()) out.emplace_back(r.begin, r.end);
+                               return out;
+                             })
+      .def(
+          "read_rows",
+          [](const CheckpointStore& self, std::uint64_t begin, std::uint64_t end) {
+            if (begin > end) throw std::invalid_argument("begin must not exceed end");
+            Matrix rows(end - begin, self.dimension());
+            {
+              const py::gil_scoped_release release;
+              self.read_rows({begin, end}, rows);
+            }
+            return to_numpy(std::move(rows));
+          },
+          py::arg("begin"), py::arg("end"), "Rows [begin, end) as float32 (rows, dimension).")
+      .def("stages", &CheckpointStore::stages, nogil)
+      .def(
+          "get_stage",
+          [](const CheckpointStore& self, const std::string& stage) -> py::object {
+            std::optional<StageResult> result;
+            {
+              const py::gil_scoped_release release;
+              result = self.get_stage(stage);
+            }
+            if (!result) return py::none();
+            py::dict arrays;
+            for (const auto& [name, array] : *result) arrays[py::str(name)] = to_python(array);
+            return arrays;
+          },
+          py::arg("stage"), "The latest result of a stage as arrays by name, or None.")
+      .def("verify", &CheckpointStore::verify, nogil)
+      .def("export_hdf5", &CheckpointStore::export_hdf5, py::arg("file"), nogil)
+      .def("write_manifest", &CheckpointStore::write_manifest, nogil);
+}
+
+}  // namespace knowmap::python

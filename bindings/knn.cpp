@@ -1,0 +1,65 @@
+#include "knowmap/knn.hpp"
+
+#include <optional>
+
+#include "common.hpp"
+
+namespace knowmap::python {
+
+namespace {
+
+KnnOptions options(std::size_t n_neighbors, const std::string& metric, std::optional<bool> exact,
+                   std::uint64_t seed, int threads, const py::object& progress) {
+  KnnOptions o;
+  o.n_neighbors = n_neighbors;
+  o.metric = metric_from_name(metric);
+  if (exact) o.search = *exact ? KnnOptions::Search::exact : KnnOptions::Search::approximate;
+  o.seed = seed;
+  o.threads = threads;
+  o.progress = progress_callback(progress);
+  return o;
+}
+
+py::tuple arrays(KnnGraph&& graph) {
+  return py::make_tuple(to_numpy(std::move(graph.indices)), to_numpy(std::move(graph.distances)));
+}
+
+}  // namespace
+
+void register_knn(py::module_& m) {
+  m.def(
+      "knn_graph",
+      [](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
+         std::optional<bool> exact, std::uint64_t random_state, int threads,
+         const py::object& progress) {
+        const KnnOptions o = options(n_neighbors, metric, exact, random_state, threads, progress);
+        const auto view = matrix_view(data);
+        KnnGraph graph;
+        {
+          const py::gil_scoped_release nogil;
+          graph = knn_graph(view, o);
+        }
+        return arrays(std::move(graph));
+      },
+      py::arg("data"), py::kw_only(), py::arg("n_neighbors") = 15, py::arg("metric") = "cosine",
+      py::arg("exact") = py::none(), py::arg("random_state") = 0, py::arg("threads") = 0,
+      py::arg("progress") = py::none());
+  m.def(
+      "knn_query",
+      [](const FloatArray& data, const FloatArray& queries, std::size_t n_neighbors,
+         const std::string& metric, int threads, const py::object& progress) {
+        const KnnOptions o = options(n_neighbors, metric, true, 0, threads, progress);
+        const auto data_view = matrix_view(data);
+        const auto query_view = matrix_view(queries);
+        KnnGraph graph;
+        {
+          const py::gil_scoped_release nogil;
+          graph = knn_query(data_view, query_view, o);
+        }
+        return arrays(std::move(graph));
+      },
+      py::arg("data"), py::arg("queries"), py::kw_only(), py::arg("n_neighbors") = 15,
+      py::arg("metric") = "cosine", py::arg("threads") = 0, py::arg("progress") = py::none());
+}
+
+}  // namespace knowmap::python

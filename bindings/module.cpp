@@ -1,0 +1,15 @@
+#include "common.hpp"
+#include "knowmap/version.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  using namespace knowmap::python;
+  m.doc() = "knowmap's C++ engine; use the classes of the package `knowmap`.";
+  m.attr("__version__") = knowmap::version();
+  register_errors(m);
+  register_checkpoint_store(m);
+  register_embedder(m);
+  register_knn(m);
+  register_umap(m);
+  register_labeler(m);
+  register_pipeline(m);
+}

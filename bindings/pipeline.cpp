@@ -1,0 +1,70 @@
+#include "knowmap/pipeline.hpp"
+
+#include "common.hpp"
+
+namespace knowmap::python {
+
+UmapOptions umap_options(const py::dict& params);
+KnnLabelerOptions::Weights weights_from_name(const std::string& name);
+
+void register_pipeline(py::module_& m) {
+  py::class_<ResumeReport>(m, "ResumeReport")
+      .def_readonly("rows_kept", &ResumeReport::rows_kept)
+      .def_readonly("rows_dropped", &ResumeReport::rows_dropped)
+      .def_readonly("rows_computed", &ResumeReport::rows_computed)
+      .def_readonly("embed", &ResumeReport::embed);
+
+  m.def(
+      "embed_into_store",
+      [](Embedder& embedder, const py::sequence& texts, CheckpointStore& store,
+         const py::object& progress) {
+        const Texts views(texts);
+        const ProgressCallback callback = progress_callback(progress);
+        const py::gil_scoped_release nogil;
+        return embed_into_store(embedder, views.views(), store, callback);
+      },
+      py::arg("embedder"), py::arg("texts"), py::arg("store"), py::kw_only(),
+      py::arg("progress") = py::none());
+
+  py::class_<KnowledgeMap>(m, "KnowledgeMap")
+      .def_property_readonly("coordinates",
+                             [](const KnowledgeMap& map) {
+                               return to_numpy(map.coordinates.clone());
+                             })
+      .def_readonly("levels", &KnowledgeMap::levels)
+      .def_readonly("labels", &KnowledgeMap::labels)
+      .def_readonly("reused", &KnowledgeMap::reused);
+
+  m.def(
+      "map_from_store",
+      [](const py::sequence& texts, const py::sequence& titles, const IntArray& classes,
+         CheckpointStore& store, const py::dict& umap, std::size_t label_neighbors,
+         const std::string& label_weights, float min_confidence,
+         const std::vector<std::size_t>& level_sizes, bool layout_only, int threads,
+         const py::object& progress) {
+        const Texts text_views(texts);
+        const Texts title_views(titles);
+        MapOptions o;
+        if (layout_only) o.through = MapOptions::Through::layout;
+        o.umap = umap_options(umap);
+        o.labels.n_neighbors = label_neighbors;
+        o.labels.metric = o.umap.metric;
+        o.labels.weights = weights_from_name(label_weights);
+        o.labels.min_confidence = min_confidence;
+        o.regions.level_sizes = level_sizes;
+        o.regions.seed = o.umap.seed;
+        o.threads = threads;
+        o.progress = progress_callback(progress);
+        const MapInput input{text_views.views(), title_views.views(),
+                             {classes.data(), static_cast<std::size_t>(classes.size())}};
+        const py::gil_scoped_release nogil;
+        return map_from_store(input, store, o);
+      },
+      py::arg("texts"), py::arg("titles"), py::arg("classes"), py::arg("store"), py::kw_only(),
+      py::arg("umap") = py::dict(), py::arg("label_neighbors") = 15,
+      py::arg("label_weights") = "uniform", py::arg("min_confidence") = 0.0f,
+      py::arg("level_sizes") = std::vector<std::size_t>{}, py::arg("layout_only") = false,
+      py::arg("threads") = 0, py::arg("progress") = py::none());
+}
+
+}  // namespace knowmap::python

@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "knowmap/error.hpp"
+#include "knowmap/pipeline.hpp"
+#include "pipeline/stage_codec.hpp"
+#include "pipeline/text_hash.hpp"
+
+namespace knowmap {
+
+namespace {
+
+/// The shortest text that reads back as the same number.
+std::string text(float value) {
+  char buffer[32];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+  return {buffer, end};
+}
+
+template <class T>
+std::string hash_of(std::span<const T> numbers) {
+  return content_hash(
+      std::string_view(reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()));
+}
+
+std::string hash_of(std::span<const std::string_view> texts) {
+  const auto hashes = text_hashes(texts);
+  return hash_of(std::span<const std::uint64_t>(hashes));
+}
+
+void check_input(const MapInput& input, const CheckpointStore& store,
+                 std::span<const std::uint64_t> hashes) {
+  const std::size_t n = input.texts.size();
+  if (n == 0) throw std::invalid_argument("there are no texts to map");
+  if (!input.titles.empty() && input.titles.size() != n) {
+    throw std::invalid_argument(std::to_string(input.titles.size()) + " titles do not fit " +
+                                std::to_string(n) + " texts");
+  }
+  if (!input.classes.empty() && input.classes.size() != n) {
+    throw std::invalid_argument(std::to_string(input.classes.size()) + " classes do not fit " +
+                                std::to_string(n) + " texts");
+  }
+  const auto held = store.ranges();
+  const bool whole = store.rows_held() == n && !held.empty() && held.front().begin == 0 &&
+                     held.back().end == n;
+  if (!whole) {
+    throw CheckpointError(store.folder().string() + " holds " + std::to_string(store.rows_held()) +
+                          " rows, the collection has " + std::to_string(n) +
+                          " texts; embed them first");
+  }
+  const auto stored = store.text_hashes({0, n});
+  const auto [a, b] = std::mismatch(stored.begin(), stored.end(), hashes.begin());
+  if (a != stored.end()) {
+    throw CheckpointError(store.folder().string() + " was embedded from other texts: row " +
+                          std::to_string(a - stored.begin()) +
+                          " is the first that differs; embed them again");
+  }
+}
+
+/// One run: the stages in their order, each taken from the store or made.
+class MapRun {
+ public:
+  MapRun(const MapInput& input, CheckpointStore& store, const MapOptions& options)
+      : input_(input), store_(store), options_(options), text_hashes_(text_hashes(input.texts)) {
+    check_input(input, store, text_hashes_);
+    options_.umap.threads = options_.labels.threads = options_.regions.threads = options.threads;
+    options_.umap.progress = options_.labels.progress = options_.regions.progress =
+        options.progress;
+    rows_key_ = {{"rows", content_hash(*store.rows_fingerprint())},
+                 {"texts", hash_of(std::span<const std::uint64_t>(text_hashes_))},
+                 {"engine", version()}};
+  }
+
+  KnowledgeMap run() {
+    const KnnGraph graph =
+        stage<KnnGraph>("neighbors", graph_key(), encode_graph, decode_graph, [&] {
+          return knn_graph(rows(), graph_options());
+        });
+    map_.coordinates =
+        stage<Matrix>("layout", layout_key(), encode_coordinates, decode_coordinates, [&] {
+          UmapProjector projector(options_.umap);
+          return projector.fit(rows(), graph).clone();
+        });
+    if (options_.through == MapOptions::Through::regions) label(graph);
+    store_.write_manifest();
+    return std::move(map_);
+  }
+
+ private:
+  void label(const KnnGraph& graph) {
+    if (!input_.classes.empty()) {
+      map_.labels = stage<LabelPrediction>("labels", labels_key(), encode_labels, decode_labels,
+                                           [&] { return vote_labels(graph); });
+    }
+    if (options_.umap.n_components == 2) {
+      map_.levels = stage<std::vector<RegionLevel>>(
+          "regions", regions_key(), encode_regions, decode_regions, [&] {
+            return name_regions(map_.coordinates, rows(), input_.texts, input_.titles,
+                                options_.regions);
+          });
+    }
+  }
+
+  template <class T>
+  T stage(const char* name, const Fingerprint& key, StageResult (*encode)(const T&),
+          T (*decode)(const StageResult&), const std::function<T()>& make) {
+    if (const auto held = store_.get_stage(name, key)) {
+      map_.reused.emplace_back(name);
+      return decode(*held);
+    }
+    T made = make();
+    store_.put_stage(name, key, encode(made));
+    return made;
+  }
+
+  /// The embeddings, read when a stage first needs them.
+  MatrixView<const float> rows() {
+    if (!rows_) {
+      rows_.emplace(input_.texts.size(), store_.dimension());
+      store_.read_rows({0, input_.texts.size()}, *rows_);
+    }
+    return rows_->view();
+  }
+
+  KnnOptions graph_options() const {
+    KnnOptions knn;
+    // One graph serves the map and the votes.
+    knn.n_neighbors = std::max(options_.umap.n_neighbors - 1, options_.labels.n_neighbors);
+    knn.metric = options_.umap.metric;
+    knn.seed = options_.umap.seed;
+    knn.threads = options_.threads;
+    knn.progress = options_.progress;
+    return knn;
+  }
+
+  Fingerprint graph_key() const {
+    const KnnOptions knn = graph_options();
+    Fingerprint key = rows_key_;
+    key["n_neighbors"] = std::to_string(knn.n_neighbors);
+    key["metric"] = metric_name(knn.metric);
+    key["seed"] = std::to_string(knn.seed);
+    return key;
+  }
+
+  Fingerprint layout_key() const {
+    const UmapOptions& u = options_.umap;
+    return {{"neighbors", content_hash(graph_key())},
+            {"n_neighbors", std::to_string(u.n_neighbors)},
+            {"n_components", std::to_string(u.n_components)},
+            {"n_epochs", std::to_string(u.n_epochs)},
+            {"learning_rate", text(u.learning_rate)},
+            {"init", std::to_string(static_cast<int>(u.init))},
+            {"min_dist", text(u.min_dist)},
+            {"spread", text(u.spread)},
+            {"a", text(u.a)},
+            {"b", text(u.b)},
+            {"set_op_mix_ratio", text(u.set_op_mix_ratio)},
+            {"local_connectivity", text(u.local_connectivity)},
+            {"repulsion_strength", text(u.repulsion_strength)},
+            {"negative_sample_rate", std::to_string(u.negative_sample_rate)},
+            {"seed", std::to_string(u.seed)},
+            {"engine", version()}};
+  }
+
+  Fingerprint labels_key() const {
+    const KnnLabelerOptions& l = options_.labels;
+    return {{"neighbors", content_hash(graph_key())},
+            {"classes", hash_of(input_.classes)},
+            {"n_neighbors", std::to_string(l.n_neighbors)},
+            {"metric", std::string(metric_name(l.metric))},
+            {"weights", l.weights == KnnLabelerOptions::Weights::uniform ? "uniform" : "distance"},
+            {"min_confidence", text(l.min_confidence)}};
+  }
+
+  Fingerprint regions_key() const {
+    const RegionOptions& r = options_.regions;
+    std::string sizes;
+    for (const std::size_t size : r.level_sizes) sizes += std::to_string(size) + " ";
+    return {{"layout", content_hash(layout_key())},
+            {"titles", hash_of(input_.titles)},
+            {"level_sizes", sizes},
+            {"min_region_size", std::to_string(r.min_region_size)},
+            {"n_phrases", std::to_string(r.n_phrases)},
+            {"n_exemplars", std::to_string(r.n_exemplars)},
+            {"seed", std::to_string(r.seed)},
+            {"engine", version()}};
+  }
+
+  /// Each row's vote by its nearest other rows of known class. Where every row
+  /// is known, the graph already holds them; otherwise the known rows are
+  /// searched, a known row's own vote left out.
+  LabelPrediction vote_labels(const KnnGraph& graph) {
+    const auto& classes = input_.classes;
+    const auto top = std::max_element(classes.begin(), classes.end());
+    const std::size_t n_classes = static_cast<std::size_t>(std::max(0, *top + 1));
+    if (n_classes == 0) {
+      throw std::invalid_argument("no row has a known class, so there is nothing to vote");
+    }
+    const bool all_known = std::all_of(classes.begin(), classes.end(),
+                                       [](std::int32_t c) { return c >= 0; });
+    const bool same_metric = options_.labels.metric == options_.umap.metric;
+    const KnnGraph voters = all_known && same_metric
+                                ? first_columns(graph, options_.labels.n_neighbors)
+                                : search_known();
+    const Matrix shares = vote(voters, classes, n_classes, options_.labels.weights);
+    return decide_labels(shares, options_.labels.min_confidence);
+  }
+
+  static KnnGraph first_columns(const KnnGraph& graph, std::size_t k) {
+    k = std::min(k, graph.n_neighbors());
+    KnnGraph out{{graph.size(), k}, {graph.size(), k}};
+    for (std::size_t i = 0; i < graph.size(); ++i) {
+      std::copy_n(graph.indices.row(i), k, out.indices.row(i));
+      std::copy_n(graph.distances.row(i), k, out.distances.row(i));
+    }
+    return out;
+  }
+
+  KnnGraph search_known() {
+    const MatrixView<const float> all = rows();
+    std::vector<std::int32_t> known;
+    for (std::size_t i = 0; i < all.rows; ++i) {
+      if (input_.classes[i] >= 0) known.push_back(static_cast<std::int32_t>(i));
+    }
+    Matrix voters(known.size(), all.cols);
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      std::copy_n(all.row(static_cast<std::size_t>(known[i])), all.cols, voters.row(i));
+    }
+    KnnOptions knn;
+    knn.n_neighbors = options_.labels.n_neighbors + 1;  // one more: the row itself
+    knn.metric = options_.labels.metric;
+    knn.threads = options_.threads;
+    knn.progress = options_.progress;
+    const KnnGraph found = knn_query(voters, all, knn);
+    const std::size_t k = options_.labels.n_neighbors;
+    KnnGraph out{{all.rows, k, -1}, {all.rows, k, std::numeric_limits<float>::infinity()}};
+    for (std::size_t i = 0; i < all.rows; ++i) {
+      std::size_t filled = 0;
+      for (std::size_t j = 0; j < found.n_neighbors() && filled < k; ++j) {
+        const std::int32_t at = found.indices(i, j);
+        if (at < 0) break;
+        const std::int32_t row = known[static_cast<std::size_t>(at)];
+        if (static_cast<std::size_t>(row) == i) continue;
+        out.indices(i, filled) = row;
+        out.distances(i, filled++) = found.distances(i, j);
+      }
+    }
+    return out;
+  }
+
+  const MapInput& input_;
+  CheckpointStore& store_;
+  MapOptions options_;
+  std::vector<std::uint64_t> text_hashes_;
+  Fingerprint rows_key_;
+  std::optional<Matrix> rows_;
+  KnowledgeMap map_;
+};
+
+}  // namespace
+
+KnowledgeMap map_from_store(const MapInput& input, CheckpointStore& store,
+                            const MapOptions& options) {
+  return MapRun(input, store, options).run();
+}
+
+KnowledgeMap build_map(const MapInput& input, Embedder& embedder, CheckpointStore& store,
+                       const MapOptions& options) {
+  embed_into_store(embedder, input.texts, store, options.progress);
+  return map_from_store(input, store, options);
+}
+
+}  // namespace knowmap

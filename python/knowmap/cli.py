@@ -1,0 +1,260 @@
+"""The command `knowmap`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import knowmap
+from knowmap import _core, build
+from knowmap.embedder import Embedder
+from knowmap.tables import read_collection
+
+# Exit codes, also in `knowmap --help`.
+USAGE, MODEL, STORE, MEMORY, OTHER, INTERRUPTED = 2, 3, 4, 5, 1, 130
+
+_EXIT_CODES = """exit codes: 0 done; 2 wrong arguments or input; 3 the model can't be read; 4 the store can't be read,
+written, or does not fit; 5 out of memory; 130 stopped by Ctrl-C (the store keeps what was done); 1 anything else"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    try:
+        result = args.run(args)
+    except KeyboardInterrupt:
+        return _fail(args, INTERRUPTED, "stopped; what was committed is kept, run the same command again to go on")
+    except (_core.ModelError, _core.TokenizerError) as error:
+        return _fail(args, MODEL, error)
+    except _core.CheckpointError as error:
+        return _fail(args, STORE, error)
+    except MemoryError as error:
+        return _fail(args, MEMORY, error or "out of memory")
+    except (ValueError, FileNotFoundError, IsADirectoryError, TypeError) as error:
+        return _fail(args, USAGE, error)
+    except OSError as error:
+        return _fail(args, STORE, error)
+    code = int(result.pop("exit_code", 0))
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False))
+    elif "say" in result:
+        print(result["say"])
+    return code
+
+
+def _fail(args: argparse.Namespace, code: int, error: Any) -> int:
+    message = getattr(error, "strerror", None) or str(error)
+    if args.json:
+        print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
+    print(f"knowmap: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="knowmap", description="Turns a large collection of texts into a labelled map.",
+                                     epilog=_EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"knowmap {knowmap.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=about, description=about, epilog=_EXIT_CODES)
+        sub.set_defaults(run=run)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        sub.add_argument("--quiet", action="store_true", help="no progress bars")
+        return sub
+
+    def store_folder(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("folder", type=Path, metavar="DIR", help="the store's folder (--out of build or embed)")
+
+    def reading(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("input", metavar="INPUT", help="Parquet, JSONL, CSV, TSV, or a folder of .txt files")
+        sub.add_argument("--text", default="text", metavar="COL", help="column of texts (default: text)")
+        sub.add_argument("--title", metavar="COL", help="column of titles (default: title, if there is one)")
+        sub.add_argument("--label", metavar="COL", help="column of known labels; empty = not known")
+        sub.add_argument("--id", metavar="COL", help="column of ids (default: id, if there is one)")
+        sub.add_argument("--url", metavar="COL", help="column of links (default: url, if there is one)")
+        sub.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the store and the map")
+        sub.add_argument("--fresh", action="store_true", help="start over; the default goes on from what DIR holds")
+        sub.add_argument("--model", default="all-MiniLM-L6-v2", metavar="NAME", help="folder, package model or hub name")
+        sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+        sub.add_argument("--precision", default="auto", help="auto, float32, bfloat16")
+        sub.add_argument("--max-seq-length", type=int, metavar="N", help="longest text in tokens")
+        sub.add_argument("--memory-limit", type=_bytes, metavar="SIZE", help="bytes to plan for, e.g. 2G")
+        threads(sub)
+
+    def threads(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--threads", type=int, default=0, metavar="N", help="0 = one for each core")
+
+    def laying_out(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--n-neighbors", type=int, metavar="N", help="size of UMAP's neighbourhoods (default 15)")
+        sub.add_argument("--min-dist", type=float, metavar="D", help="how close points may lie (default 0.1)")
+        sub.add_argument("--metric", help="cosine (default), euclidean, inner_product")
+        sub.add_argument("--seed", type=int, metavar="N", help="random_state (default 42)")
+
+    def labelling(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--label-neighbors", type=int, metavar="N", help="neighbours that vote (default 15)")
+        sub.add_argument("--min-confidence", type=float, metavar="P", help="abstain below this share of the votes")
+        sub.add_argument("--levels", type=int, nargs="+", metavar="N", help="wanted regions by level, coarse to fine")
+        sub.add_argument("--name", help="the map's title")
+
+    sub = command("build", _build, "all of it: embed, project, label, render; goes on where it was cut off")
+    reading(sub)
+    laying_out(sub)
+    labelling(sub)
+    reading(command("embed", _embed, "embeddings alone, into the store"))
+    sub = command("project", _project, "neighbours and map of what the store holds")
+    store_folder(sub)
+    laying_out(sub)
+    threads(sub)
+    sub = command("label", _label, "labels and named regions of the map; writes map.parquet and map.html")
+    store_folder(sub)
+    labelling(sub)
+    threads(sub)
+    sub = command("render", _render, "map.html (and map.parquet) anew from the store")
+    store_folder(sub)
+    sub.add_argument("--out", type=Path, metavar="FILE", help="where to write the page (default: DIR/map.html)")
+    threads(sub)
+    sub = command("info", _info, "what a store holds and what it was made from")
+    store_folder(sub)
+    sub = command("verify", _verify, "reads every shard and checks it")
+    store_folder(sub)
+    sub = command("export", _export, "rows and stages as one plain HDF5 file")
+    store_folder(sub)
+    sub.add_argument("file", type=Path, metavar="FILE")
+    return parser
+
+
+def _bytes(text: str) -> int:
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 1)
+    try:
+        return int(float(number) * unit)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size; write bytes, or 500M, 2G") from None
+
+
+def _given(args: argparse.Namespace, **names: str) -> dict[str, Any]:
+    """The options that were typed, under the library's names."""
+    return {ours: value for ours, typed in names.items() if (value := getattr(args, typed, None)) is not None}
+
+
+def _keep_options(args: argparse.Namespace, folder: Path, name: str | None = None) -> None:
+    umap = build.load_options(folder)["umap"] | _given(args, n_neighbors="n_neighbors", min_dist="min_dist",
+                                                       metric="metric", random_state="seed")
+    options = _given(args, label_neighbors="label_neighbors", min_confidence="min_confidence", level_sizes="levels",
+                     name="name")
+    if name is not None:
+        options.setdefault("name", name)
+    build.save_options(folder, umap=umap, **options)
+
+
+def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
+    collection = read_collection(args.input, text=args.text, title=args.title, label=args.label, id=args.id, url=args.url)
+    embedder = Embedder(args.model, device=args.device, precision=args.precision, max_seq_length=args.max_seq_length,
+                        memory_limit=args.memory_limit, threads=args.threads)
+    store = build.embed_collection(collection, embedder, args.out, fresh=args.fresh, progress=not args.quiet)
+    _log_resume(embedder.resume)
+    return collection, store, embedder
+
+
+def _log_resume(resume: Any) -> None:
+    if resume.rows_kept:
+        logging.info("kept %s rows of an earlier run, computed %s%s", f"{resume.rows_kept:,}", f"{resume.rows_computed:,}",
+                     f"; {resume.rows_dropped:,} rows of changed texts were dropped" if resume.rows_dropped else "")
+
+
+def _build(args: argparse.Namespace) -> dict[str, Any]:
+    start = time.perf_counter()
+    collection, store, embedder = _embedded(args)
+    _keep_options(args, args.out, name=build._default_name(args.input))
+    made = build.finish_map(collection, store, resume=embedder.resume, threads=args.threads, progress=not args.quiet)
+    seconds = time.perf_counter() - start
+    if made.reused:
+        logging.info("kept from an earlier run: %s", ", ".join(made.reused))
+    return _map_summary(made) | _embed_summary(embedder) | {
+        "seconds": round(seconds, 3),
+        "say": f"{len(made):,} texts in {seconds:.1f} s; open {args.out / 'map.html'} in a browser"}
+
+
+def _embed_summary(embedder: Embedder) -> dict[str, Any]:
+    report, resume = embedder.report, embedder.resume
+    assert resume is not None
+    return {"rows_kept": resume.rows_kept, "rows_computed": resume.rows_computed, "rows_dropped": resume.rows_dropped,
+            "tokens": report.tokens, "batches": report.batches, "backoffs": report.backoffs,
+            "embed_seconds": round(report.seconds, 3), "peak_bytes": report.peak_bytes,
+            "device": embedder.device, "precision": embedder.precision}
+
+
+def _map_summary(made: build.KnowledgeMap) -> dict[str, Any]:
+    folder = Path(made.folder) if made.folder else Path()
+    return {"texts": len(made), "regions": [len(level.regions) for level in made.levels], "reused": made.reused,
+            "map": str(folder / "map.html"), "table": str(folder / "map.parquet")}
+
+
+def _embed(args: argparse.Namespace) -> dict[str, Any]:
+    collection, _, embedder = _embedded(args)
+    return _embed_summary(embedder) | {"texts": len(collection), "say": f"{len(collection):,} texts embedded in {args.out}"}
+
+
+def _opened(args: argparse.Namespace, mode: str = "a") -> _core.CheckpointStore:
+    if not args.folder.is_dir():
+        raise _core.CheckpointError(f"'{args.folder}' is no folder of a store; `knowmap embed` makes one")
+    return _core.CheckpointStore(args.folder, mode=mode)
+
+
+def _project(args: argparse.Namespace) -> dict[str, Any]:
+    store = _opened(args)
+    _keep_options(args, args.folder)
+    made = build.finish_map(build.load_collection(args.folder), store, layout_only=True, threads=args.threads,
+                            progress=not args.quiet)
+    return {"texts": len(made), "reused": made.reused, "say": f"the map of {len(made):,} texts is in {args.folder}"}
+
+
+def _label(args: argparse.Namespace) -> dict[str, Any]:
+    store = _opened(args)
+    _keep_options(args, args.folder)
+    made = build.finish_map(build.load_collection(args.folder), store, threads=args.threads, progress=not args.quiet)
+    return _map_summary(made) | {"say": f"open {args.folder / 'map.html'} in a browser"}
+
+
+def _render(args: argparse.Namespace) -> dict[str, Any]:
+    store = _opened(args)
+    made = build.finish_map(build.load_collection(args.folder), store, write=args.out is None, threads=args.threads,
+                            progress=not args.quiet)
+    path = made.to_html(args.out) if args.out else args.folder / "map.html"
+    return _map_summary(made) | {"map": str(path), "say": f"open {path} in a browser"}
+
+
+def _info(args: argparse.Namespace) -> dict[str, Any]:
+    store = _opened(args, mode="r")
+    stages = store.stages()
+    lines = [f"{args.folder}: {store.rows_held:,} rows of {store.dimension} numbers in {len(store.ranges)} shard(s)"]
+    fingerprint = store.rows_fingerprint or {}
+    lines += [f"  {name}: {value}" for name, value in fingerprint.items()]
+    for stage, made_from in stages.items():
+        lines.append(f"stage {stage}, made from")
+        lines += [f"  {name}: {value}" for name, value in made_from.items()]
+    return {"rows": store.rows_held, "dimension": store.dimension, "ranges": store.ranges, "fingerprint": fingerprint,
+            "stages": stages, "say": "\n".join(lines)}
+
+
+def _verify(args: argparse.Namespace) -> dict[str, Any]:
+    report = _opened(args, mode="r").verify()
+    found = [f"damaged: {line}" for line in report.damaged] + [f"left over, harmless: {line}" for line in report.leftovers]
+    state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
+        f"{len(report.damaged)} damaged; build or embed again computes what is missing" if report.damaged else "all sound")
+    return {"shards": report.shards, "rows": report.rows, "stages": report.stages, "damaged": report.damaged,
+            "leftovers": report.leftovers, "exit_code": STORE if report.damaged else 0, "say": "\n".join([*found, state])}
+
+
+def _export(args: argparse.Namespace) -> dict[str, Any]:
+    _opened(args, mode="r").export_hdf5(args.file)
+    return {"file": str(args.file), "say": f"wrote {args.file}"}

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/parallel.hpp"
+#include "text/added_tokens.hpp"
+#include "text/model.hpp"
+#include "text/normalizer.hpp"
+#include "text/post_processor.hpp"
+#include "text/pre_tokenizer.hpp"
+
+namespace knowmap::text {
+
+/// The parts of a tokenizer, as `tokenizer.json` lists them. No part is null.
+struct Pipeline {
+  /// All added tokens, by id.
+  std::vector<AddedToken> added;
+  /// Those that are looked for in the raw text, and those in the normalised.
+  AddedTokens raw_tokens;
+  AddedTokens normalized_tokens;
+  std::unique_ptr<const Normalizer> normalizer;
+  std::unique_ptr<const PreTokenizer> pre_tokenizer;
+  std::unique_ptr<const Model> model;
+  std::unique_ptr<const PostProcessor> post_processor;
+
+  /// One more than the highest id.
+  std::int32_t vocabulary_size() const;
+};
+
+/// Reads the text of a `tokenizer.json`; throws `TokenizerError`.
+Pipeline parse_pipeline(std::string_view json, std::string_view origin);
+
+/// Runs texts through a pipeline, a piece at a time, and stops once it has the
+/// ids that were asked for: memory and work follow the ids, not the text. Keeps
+/// its buffers from text to text; one for each thread.
+class Encoder {
+ public:
+  explicit Encoder(const Pipeline& pipeline) : pipeline_(pipeline) {}
+
+  /// Appends the ids of `text`, at most `max_length` (0 = no limit, otherwise
+  /// at least the number of special tokens). Stops early, with some ids
+  /// missing, where `monitor` is cancelled.
+  void encode(std::string_view text, std::size_t max_length, std::vector<std::int32_t>& ids,
+              const Monitor* monitor = nullptr);
+
+ private:
+  bool done() const;
+  void encode_sections(std::string_view text);
+  void begin_section();
+  void feed(std::string_view raw, bool last);
+  void drain(bool last);
+  std::size_t tokenize_words(std::size_t begin, std::size_t end, bool last);
+  void forget_consumed();
+
+  const Pipeline& pipeline_;
+  const Monitor* monitor_ = nullptr;
+  std::vector<std::int32_t>* ids_ = nullptr;
+  /// The size that `ids_` may reach before the closing special tokens.
+  std::size_t limit_ = 0;
+
+  /// Normalised text of the section at hand: what is before `consumed_` has
+  /// become ids and stays only as context.
+  std::string normalized_;
+  std::size_t consumed_ = 0;
+  /// Where the search for added tokens goes on in `normalized_`.
+  std::size_t search_ = 0;
+  /// White space that follows belongs to the added token before it.
+  bool stripping_ = false;
+  std::vector<Span> words_;
+};
+
+}  // namespace knowmap::text

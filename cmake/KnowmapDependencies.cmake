@@ -13,8 +13,31 @@ add_library(knowmap_utf8proc INTERFACE)
 target_include_directories(knowmap_utf8proc SYSTEM INTERFACE ${UTF8PROC_INCLUDE_DIR})
 target_link_libraries(knowmap_utf8proc INTERFACE ${UTF8PROC_LIBRARY})
 
-set(HDF5_PREFER_PARALLEL OFF)
-find_package(HDF5 REQUIRED COMPONENTS C)
+# HDF5's C library alone. Linked statically and kept out of sight where that can
+# be, since another HDF5 in the same process (h5py brings one) corrupts both when
+# their symbols meet.
+option(KNOWMAP_STATIC_HDF5 "Link the static HDF5 where there is one" ON)
+find_path(HDF5_INCLUDE_DIR hdf5.h PATH_SUFFIXES hdf5/serial)
+find_library(HDF5_LIBRARY NAMES hdf5_serial hdf5)
+if(KNOWMAP_STATIC_HDF5 AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  find_library(HDF5_STATIC_LIBRARY NAMES libhdf5_serial.a libhdf5.a PATH_SUFFIXES hdf5/serial)
+  foreach(name sz aec z)
+    find_library(HDF5_${name}_LIBRARY NAMES lib${name}.a ${name})
+  endforeach()
+endif()
+if(NOT HDF5_INCLUDE_DIR OR NOT (HDF5_LIBRARY OR HDF5_STATIC_LIBRARY))
+  message(FATAL_ERROR "HDF5 was not found (Debian: libhdf5-dev)")
+endif()
+add_library(knowmap_hdf5 INTERFACE)
+target_include_directories(knowmap_hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIR})
+if(HDF5_STATIC_LIBRARY AND HDF5_sz_LIBRARY AND HDF5_z_LIBRARY)
+  set(KNOWMAP_HDF5_IS_STATIC ON)
+  target_link_libraries(knowmap_hdf5 INTERFACE ${HDF5_STATIC_LIBRARY} ${HDF5_sz_LIBRARY}
+    $<$<BOOL:${HDF5_aec_LIBRARY}>:${HDF5_aec_LIBRARY}> ${HDF5_z_LIBRARY} m ${CMAKE_DL_LIBS}
+    Threads::Threads)
+else()
+  target_link_libraries(knowmap_hdf5 INTERFACE ${HDF5_LIBRARY})
+endif()
 
 # libtorch is the one in the Python package, of the exact version that the
 # package is built for: torch promises no ABI between releases.

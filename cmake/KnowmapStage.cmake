@@ -66,7 +66,13 @@ function(knowmap_link_stages target)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${stage}>)
     target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${stage}>)
   endforeach()
-  target_link_options(${target} PRIVATE -Wl,--exclude-libs,libhdf5.a)
+  if(KNOWMAP_HDF5_IS_STATIC AND TARGET knowmap_store)
+    # Another HDF5 in the process must not meet ours; src/store/libc_streams.cpp
+    # says why the two streams are wrapped.
+    target_link_options(${target} PRIVATE
+      -Wl,--exclude-libs,libhdf5.a:libhdf5_serial.a:libsz.a:libaec.a:libz.a
+      -Wl,--wrap=stdout,--wrap=stderr)
+  endif()
 endfunction()
 
 # knowmap_add_test(<name> [STAGES <stage>...] [LINK <library>...]) makes the

@@ -12,19 +12,11 @@
 #include <variant>
 #include <vector>
 
+#include "knowmap/fingerprint.hpp"
 #include "knowmap/matrix.hpp"
 #include "knowmap/version.hpp"
 
 namespace knowmap {
-
-/// What decides the bytes of a result, as names and values ("model" → hash of
-/// its weights, "precision" → "bfloat16", ...), so that a resume that does not
-/// fit can say by name what differs.
-using Fingerprint = std::map<std::string, std::string>;
-
-/// 128-bit hash as 32 hex digits; the same on every machine. Not for secrets.
-KNOWMAP_EXPORT std::string content_hash(std::string_view bytes);
-KNOWMAP_EXPORT std::string content_hash(const Fingerprint& fingerprint);
 
 /// Rows [begin, end).
 struct RowRange {
@@ -63,7 +55,7 @@ struct VerifyReport {
 /// (`store.json`) is for people and tools and can be rebuilt from the listing.
 /// One process writes at a time (a lock file says who); any number may read.
 /// Every failure is a `CheckpointError` that names the file and the way out;
-/// what was committed stays.
+/// what was committed stays. A store may be used from several threads at once.
 class KNOWMAP_EXPORT CheckpointStore {
  public:
   enum class Mode {
@@ -85,11 +77,13 @@ class KNOWMAP_EXPORT CheckpointStore {
   /// `CheckpointError` that names each difference (before → now). Must be
   /// called before `commit_rows`.
   void begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension);
-  /// The fingerprint and dimension of the rows held; nothing where there are none.
+  /// The fingerprint of the rows held; nothing where there are none.
   std::optional<Fingerprint> rows_fingerprint() const;
+  /// Columns of the rows held, or begun; 0 where there are none.
   std::uint64_t dimension() const;
   /// Commits one range with a hash for each of its rows' texts. Durable when
-  /// it returns. The range must not overlap one that is held.
+  /// it returns. The range must not overlap one that is held. A range without
+  /// rows is nothing to commit.
   void commit_rows(RowRange range, MatrixView<const float> rows,
                    std::span<const std::uint64_t> text_hashes);
   /// Ranges held, in order.
@@ -106,7 +100,8 @@ class KNOWMAP_EXPORT CheckpointStore {
 
   // --- results of later stages ------------------------------------------------
 
-  /// Stores a stage's result under the fingerprint of what it was made from;
+  /// Names of stages and arrays: 1 to 64 letters, digits, `_` or `-`. Stores a
+  /// stage's result under the fingerprint of what it was made from;
   /// replaces an older result of that stage, once the new one is durable.
   void put_stage(std::string_view stage, const Fingerprint& made_from, const StageResult& result);
   /// The result of a stage, where it was made from just this; else nothing.
@@ -120,6 +115,9 @@ class KNOWMAP_EXPORT CheckpointStore {
 
   /// Reads every shard whole and checks it.
   VerifyReport verify() const;
+  /// Removes what `verify` finds damaged, and leftovers; gives what it found. The
+  /// next run computes anew what is then missing.
+  VerifyReport repair();
   /// Writes rows and stages into one plain HDF5 file: `/embeddings` (n, d),
   /// `/text_hashes`, `/stages/<stage>/<array>`; attributes hold the
   /// fingerprints as JSON. All rows from 0 to the last must be held.

@@ -1,0 +1,209 @@
+#include "store/export.hpp"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "store/atomic_file.hpp"
+#include "store/hdf5.hpp"
+#include "store/stage_file.hpp"
+
+namespace knowmap::store {
+namespace {
+
+constexpr std::uint64_t kBytesAtOnce = std::uint64_t{8} << 20;
+
+// Numbers that wait to be written into their place.
+struct Pending {
+  std::uint64_t offset;
+  std::string_view bytes;
+};
+
+struct Layout {
+  std::uint64_t rows_at = 0;
+  std::uint64_t hashes_at = 0;
+  std::vector<Pending> pending;
+};
+
+template <class T>
+hid_t type_of() {
+  if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
+  if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
+  if constexpr (std::is_same_v<T, std::int32_t>) return H5T_STD_I32LE;
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_STD_I64LE;
+}
+
+class StructureWriter {
+ public:
+  explicit StructureWriter(const std::filesystem::path& path) {
+    const hdf5::Handle access = hdf5::file_access();
+#if H5_VERSION_GE(1, 10, 7)
+    hdf5::check(H5Pset_file_locking(access, false, true), "turn file locking off");
+#endif
+    const hdf5::Handle creation = hdf5::file_creation(0);
+    file_ = hdf5::Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose,
+                         "make " + path.string());
+  }
+
+  Layout write(const Export& content) {
+    Layout layout;
+    if (content.rows > 0) write_rows(content, layout);
+    for (const auto& [stage, held] : content.stages) {
+      const std::string group = "stages/" + stage;
+      const hdf5::Handle made = make_group(group);
+      hdf5::set_attribute(made, "fingerprint", to_json(held.first).dump());
+      for (const auto& [name, array] : held.second) {
+        write_array(group + "/" + name, array, layout);
+      }
+    }
+    file_.close("close the exported file");
+    return layout;
+  }
+
+ private:
+  void write_rows(const Export& content, Layout& layout) {
+    const std::uint64_t shape[] = {content.rows, content.dimension};
+    const auto rows = hdf5::make_dataset(file_, "embeddings", H5T_IEEE_F32LE, shape);
+    const auto hashes = hdf5::make_dataset(file_, "text_hashes", H5T_STD_U64LE, {shape, 1});
+    layout.rows_at = hdf5::place_of(rows);
+    layout.hashes_at = hdf5::place_of(hashes);
+    hdf5::set_attribute(file_, "fingerprint", to_json(content.fingerprint).dump());
+    hdf5::set_attribute(rows, "fingerprint", to_json(content.fingerprint).dump());
+  }
+
+  hdf5::Handle make_group(const std::string& name) {
+    const hdf5::Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "make a property list");
+    hdf5::check(H5Pset_create_intermediate_group(links, 1), "have groups made");
+    return {H5Gcreate2(file_, name.c_str(), links, H5P_DEFAULT, H5P_DEFAULT), H5Gclose,
+            "make the group " + name};
+  }
+
+  void write_array(const std::string& name, const StageArray& array, Layout& layout) {
+    std::visit([&](const auto& values) { write_values(name, values, array.shape, layout); },
+               array.values);
+  }
+
+  template <class T>
+  void write_values(const std::string& name, const std::vector<T>& values,
+                    const std::vector<std::uint64_t>& shape, Layout& layout) {
+    const auto dataset = hdf5::make_dataset(file_, name, type_of<T>(), shape);
+    if (values.empty()) return;
+    layout.pending.push_back(
+        {hdf5::place_of(dataset),
+         {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)}});
+  }
+
+  void write_values(const std::string& name, const std::vector<std::string>& texts,
+                    const std::vector<std::uint64_t>& shape, Layout&) {
+    const hdf5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "make a text type");
+    hdf5::check(H5Tset_size(type, H5T_VARIABLE), "size a text type");
+    hdf5::check(H5Tset_cset(type, H5T_CSET_UTF8), "make a text type UTF-8");
+    const std::vector<hsize_t> extent(shape.begin(), shape.end());
+    const hdf5::Handle space(
+        H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
+        "make the space of " + name);
+    const hdf5::Handle dataset(
+        H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Dclose, "make the dataset " + name);
+    std::vector<const char*> pointers;
+    for (const auto& text : texts) pointers.push_back(text.c_str());
+    if (texts.empty()) return;
+    hdf5::check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()),
+                "write the texts " + name);
+  }
+
+  hdf5::Handle file_;
+};
+
+// Gone again unless it was renamed.
+struct Unlinked {
+  std::filesystem::path path;
+  ~Unlinked() {
+    if (!path.empty()) ::unlink(path.c_str());
+  }
+};
+
+std::uint64_t bytes_needed(const Export& content) {
+  std::uint64_t bytes = content.rows * (content.dimension * sizeof(float) + sizeof(std::uint64_t));
+  for (const auto& [stage, held] : content.stages) {
+    for (const auto& [name, array] : held.second) {
+      bytes += std::visit(
+          [](const auto& values) {
+            std::uint64_t sum = values.size() * sizeof(values[0]);
+            if constexpr (std::is_same_v<std::decay_t<decltype(values[0])>, std::string>) {
+              for (const auto& text : values) sum += text.size() + 16;
+            }
+            return sum;
+          },
+          array.values);
+    }
+  }
+  return bytes + (64u << 10);
+}
+
+[[noreturn]] void throw_full(const std::filesystem::path& folder, std::uint64_t needed,
+                             std::uint64_t free) {
+  throw CheckpointError("disk full: the export needs " + std::to_string(needed) + " bytes in " +
+                        folder.string() + ", where " + std::to_string(free) +
+                        " are free; the store is as it was: free space and export again");
+}
+
+void check_space(const std::filesystem::path& folder, std::uint64_t needed) {
+  struct statvfs info {};
+  if (::statvfs(folder.c_str(), &info) != 0) throw_os_error("look at", folder, errno);
+  const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  if (free < needed) throw_full(folder, needed, free);
+}
+
+void write_numbers(int fd, const Export& content, const Layout& layout,
+                   const std::filesystem::path& path) {
+  const auto put = [&](const void* data, std::uint64_t bytes, std::uint64_t offset) {
+    const int error = write_all_at(fd, {static_cast<const char*>(data), bytes}, offset);
+    if (error == ENOSPC || error == EDQUOT) {
+      throw_full(path.parent_path(), bytes_needed(content), 0);
+    }
+    if (error != 0) throw_os_error("write", path, error);
+  };
+  const std::uint64_t row_bytes = content.dimension * sizeof(float);
+  const std::uint64_t at_once = std::max<std::uint64_t>(1, kBytesAtOnce / (row_bytes + 1));
+  std::vector<float> rows(std::min(at_once, content.rows) * content.dimension);
+  std::vector<std::uint64_t> hashes(std::min(at_once, content.rows));
+  for (std::uint64_t begin = 0; begin < content.rows; begin += at_once) {
+    const std::uint64_t count = std::min(at_once, content.rows - begin);
+    content.read({begin, begin + count}, rows.data(), hashes.data());
+    put(rows.data(), count * row_bytes, layout.rows_at + begin * row_bytes);
+    put(hashes.data(), count * sizeof(std::uint64_t),
+        layout.hashes_at + begin * sizeof(std::uint64_t));
+  }
+  for (const auto& part : layout.pending) put(part.bytes.data(), part.bytes.size(), part.offset);
+}
+
+}  // namespace
+
+void export_file(const Export& content, const std::filesystem::path& file) {
+  const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  const Directory folder(parent);
+  check_space(parent, bytes_needed(content));
+  Unlinked temporary{parent / temporary_name()};
+  Layout layout;
+  {
+    const hdf5::Session session;
+    layout = StructureWriter(temporary.path).write(content);
+  }
+  FileDescriptor out(::open(temporary.path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!out) throw_os_error("open", temporary.path, errno);
+  write_numbers(out.get(), content, layout, temporary.path);
+  if (const int error = sync_file(out.get()); error != 0) throw_os_error("write", file, error);
+  if (const int error = out.close(); error != 0) throw_os_error("write", file, error);
+  if (::rename(temporary.path.c_str(), file.c_str()) != 0) throw_os_error("write", file, errno);
+  temporary.path.clear();
+  folder.sync();
+}
+
+}  // namespace knowmap::store

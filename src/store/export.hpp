@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "knowmap/checkpoint_store.hpp"
+
+namespace knowmap::store {
+
+/// What goes into one plain HDF5 file.
+struct Export {
+  std::uint64_t rows = 0;
+  std::uint64_t dimension = 0;
+  Fingerprint fingerprint;
+  /// Reads rows, and the hashes of their texts, into buffers of that many.
+  std::function<void(RowRange, float*, std::uint64_t*)> read;
+  std::map<std::string, std::pair<Fingerprint, StageResult>> stages;
+};
+
+/// HDF5 itself writes only what is small: the file's structure and texts. The
+/// numbers are written by us into the places it reserved, so that a disk that
+/// fills up is an error like any other.
+void export_file(const Export& content, const std::filesystem::path& file);
+
+}  // namespace knowmap::store

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "knowmap/checkpoint_store.hpp"
+#include "store/shard.hpp"
+
+namespace knowmap::store {
+
+/// `rows-<begin>-<end>.h5`, the numbers padded to 12 digits.
+std::string row_file_name(RowRange range);
+/// The range that a file's name tells of; nothing where it is no shard's.
+std::optional<RowRange> range_of_file(std::string_view file_name);
+
+/// One shard of rows, opened when it is first needed. Safe from many threads.
+class RowShard {
+ public:
+  RowShard(const Directory& folder, RowRange range) : folder_(&folder), range_(range) {}
+
+  RowRange range() const { return range_; }
+  std::string file_name() const { return row_file_name(range_); }
+  /// These throw a `CheckpointError` where the file is damaged or gone.
+  Fingerprint fingerprint();
+  std::uint64_t dimension();
+  /// Rows and hashes of those of `wanted` that lie in this shard; either may be
+  /// left out. `rows` and `hashes` are those of the first row of `wanted`.
+  void read(RowRange wanted, std::uint64_t dimension, float* rows, std::uint64_t* hashes);
+  /// Reads and checks the whole file; its rows must have so many columns, where
+  /// that isn't 0.
+  void verify(std::uint64_t dimension);
+
+ private:
+  Shard& opened();
+  void check_dimension(std::uint64_t expected);
+
+  const Directory* folder_;
+  RowRange range_;
+  std::mutex mutex_;
+  std::optional<Shard> shard_;
+};
+
+void write_rows(const Directory& folder, RowRange range, const Fingerprint& fingerprint,
+                MatrixView<const float> rows, std::span<const std::uint64_t> text_hashes);
+
+}  // namespace knowmap::store

@@ -1,0 +1,2 @@
+knowmap_add_test(test_checkpoint_store STAGES support store
+  LINK nlohmann_json::nlohmann_json knowmap_hdf5)

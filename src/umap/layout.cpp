@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
+#include <utility>
 
 #include "support/isa.hpp"
 #include "support/random.hpp"
@@ -43,12 +42,18 @@ ForceKernel force_kernel() {
 
 namespace {
 
-/// Vertices that move from the same frozen positions: an n-th of all, so that
-/// most moves are answered within an epoch, but enough to keep threads busy.
-constexpr std::size_t kBlocks = 8;
-/// Below this many vertices a block is run by the calling thread: waking others
+/// Groups of pairs. More make it more like one edge at a time, and make threads
+/// wait for one another more often; 4 and 8 gave equal maps.
+constexpr std::size_t kGroups = 4;
+/// Up to this many vertices a pass is run by the calling thread: waking others
 /// would take longer.
 constexpr std::size_t kAlone = 512;
+
+/// The group of a pair, the same from both its ends.
+std::size_t group_of(std::size_t a, std::size_t b) {
+  const std::uint64_t pair = static_cast<std::uint64_t>(std::min(a, b)) << 32 | std::max(a, b);
+  return mix(pair + 0x9e3779b97f4a7c15ULL) % kGroups;
+}
 
 }  // namespace
 
@@ -69,69 +74,79 @@ float learning_rate_at(float initial, std::size_t epoch, std::size_t n_epochs) {
 }
 
 Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& options)
-    : graph_(graph),
-      options_(options),
+    : options_(options),
+      offsets_(graph.rows() * kGroups + 1),
+      tails_(graph.size()),
       positions_(std::move(start)),
       next_(positions_.rows(), positions_.cols()) {
   float largest = 0;
   for (const float w : graph.weights) largest = std::max(largest, w);
-  rates_ = sample_rates(graph.weights, largest);
+  const std::vector<std::uint32_t> rates = sample_rates(graph.weights, largest);
+  rates_.resize(rates.size());
+  std::size_t at = 0;
+  for (std::size_t v = 0; v < graph.rows(); ++v) {
+    for (std::size_t g = 0; g < kGroups; ++g) {
+      offsets_[v * kGroups + g] = at;
+      for (std::size_t e = graph.offsets[v]; e < graph.offsets[v + 1]; ++e) {
+        if (group_of(v, static_cast<std::size_t>(graph.columns[e])) != g) continue;
+        tails_[at] = graph.columns[e];
+        rates_[at++] = rates[e];
+      }
+    }
+  }
+  offsets_.back() = at;
   for (std::size_t v = 0; v < graph.rows(); v += kLayoutGrain) {
     const std::size_t end = std::min(graph.rows(), v + kLayoutGrain);
     widest_ = std::max(widest_, graph.offsets[end] - graph.offsets[v]);
   }
 }
 
-void Layout::run_block(LayoutStep& step, std::size_t begin, std::size_t end, Workers& workers,
-                       Monitor* monitor) {
+void Layout::run_pass(const LayoutStep& step, Workers& workers, Monitor* monitor) {
   const LayoutKernel kernel = layout_kernel();
-  const auto move = [&](std::size_t first, std::size_t last, int worker) {
+  const auto move = [&](std::size_t begin, std::size_t end, int worker) {
     LayoutScratch scratch;
     auto& tails = scratch_[static_cast<std::size_t>(worker)];
-    tails.resize(2 * widest_ + 16);
+    tails.resize(widest_ + 16);
     scratch.tails = tails.data();
-    kernel(step, begin + first, begin + last, scratch);
+    kernel(step, begin, end, scratch);
   };
-  const std::size_t n = end - begin;
+  const std::size_t n = positions_.rows();
   if (n <= kAlone) {
-    for (std::size_t first = 0; first < n; first += kLayoutGrain) {
-      move(first, std::min(n, first + kLayoutGrain), 0);
+    for (std::size_t begin = 0; begin < n; begin += kLayoutGrain) {
+      move(begin, std::min(n, begin + kLayoutGrain), 0);
     }
   } else {
     workers.run_ranges(n, kLayoutGrain, move, monitor);
   }
-  std::memcpy(positions_.row(begin), next_.row(begin), n * positions_.cols() * sizeof(float));
 }
 
 void Layout::run(std::size_t epochs, Workers& workers, Monitor* monitor) {
-  const std::size_t n = positions_.rows();
   scratch_.resize(static_cast<std::size_t>(workers.size()));
   LayoutStep step{};
-  step.positions = positions_.data();
-  step.next = next_.data();
-  step.others = positions_.data();
   step.dims = positions_.cols();
-  step.n_others = static_cast<std::uint32_t>(n);
-  step.offsets = graph_.offsets.data();
-  step.tails = graph_.columns.data();
+  step.n_others = static_cast<std::uint32_t>(positions_.rows());
+  step.stride = kGroups;
+  step.tails = tails_.data();
   step.rates = rates_.data();
-  step.attractions = 2;
-  step.negatives = options_.negative_sample_rate;
   step.same = true;
   step.a = options_.a;
   step.b = options_.b;
   step.gamma = options_.repulsion_strength;
-  static const std::size_t blocks_n = std::getenv("KB") ? std::atoi(std::getenv("KB")) : kBlocks;
-  const std::size_t blocks = std::min(blocks_n, std::max<std::size_t>(n, 1));
+  const std::uint32_t negatives = options_.negative_sample_rate;
   for (const std::size_t last = std::min(options_.n_epochs, epoch_ + epochs); epoch_ < last;
        ++epoch_) {
     step.epoch = static_cast<std::uint32_t>(epoch_);
-    step.key = random_bits(options_.seed, RandomStage::negative, epoch_);
     step.alpha = learning_rate_at(options_.learning_rate, epoch_, options_.n_epochs);
-    if (epoch_ > 0) {  // nothing is sampled before one period has gone
-      for (std::size_t b = 0; b < blocks; ++b) {
-        run_block(step, n * b / blocks, n * (b + 1) / blocks, workers, monitor);
-      }
+    // In the first epoch nothing is sampled: no period has gone yet.
+    for (std::size_t pass = 0; epoch_ > 0 && pass < 2 * kGroups; ++pass) {
+      step.positions = positions_.data();
+      step.others = positions_.data();
+      step.next = next_.data();
+      step.offsets = offsets_.data() + pass % kGroups;
+      step.negatives = pass < kGroups ? (negatives + 1) / 2 : negatives / 2;
+      step.key = random_bits(options_.seed, RandomStage::negative, epoch_, pass);
+      run_pass(step, workers, monitor);
+      std::swap(positions_, next_);
     }
     if (monitor != nullptr) {
       monitor->add(1);

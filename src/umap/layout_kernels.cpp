@@ -292,7 +292,7 @@ std::uint64_t mixed(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// Writes the tails of the edges that this round samples; answers how many.
+/// Writes the tails of the edges that this epoch samples; answers how many.
 std::uint32_t sampled(const LayoutStep& step, Size begin, Size end, std::int32_t* out) {
   constexpr std::uint32_t kPart = 0x7fffffff;
   std::uint32_t count = 0;
@@ -374,15 +374,13 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
     const Float alpha = where_less(now, count, set(step.alpha));
     const Int tail = gather_int(scratch.tails, where_less(now, count, add(first, now)));
     fetch<kDims>(step.others, where_less(now, count, tail), dims, other);
-    for (std::uint32_t pull = 0; pull < step.attractions; ++pull) {
-      Float d2 = set(0.0f);
-      for (int d = 0; d < dims; ++d) {
-        moved[d] = sub(own[d], other[d]);
-        d2 = fma(moved[d], moved[d], d2);
-      }
-      const Float force = attraction(d2, a, b, minus_2ab);
-      for (int d = 0; d < dims; ++d) own[d] = fma(alpha, clipped(mul(force, moved[d])), own[d]);
+    Float d2 = set(0.0f);
+    for (int d = 0; d < dims; ++d) {
+      moved[d] = sub(own[d], other[d]);
+      d2 = fma(moved[d], moved[d], d2);
     }
+    const Float pull = attraction(d2, a, b, minus_2ab);
+    for (int d = 0; d < dims; ++d) own[d] = fma(alpha, clipped(mul(pull, moved[d])), own[d]);
     // The negatives of one sample are all met from the same place, so that
     // their long chains of operations overlap.
     for (int d = 0; d < dims; ++d) moved[d] = set(0.0f);
@@ -390,7 +388,7 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
       state = add(mul(state, factor), increment);
       const Int negative = high_product(state, n_others);
       fetch<kDims>(step.others, negative, dims, other);
-      Float d2 = set(0.0f);
+      d2 = set(0.0f);
       for (int d = 0; d < dims; ++d) {
         other[d] = sub(own[d], other[d]);
         d2 = fma(other[d], other[d], d2);
@@ -416,7 +414,8 @@ void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch
   std::uint32_t most = 0;
   for (Size v = begin; v < end; ++v) {
     const std::uint32_t count =
-        sampled(step, step.offsets[v], step.offsets[v + 1], scratch.tails + written);
+        sampled(step, step.offsets[v * step.stride], step.offsets[v * step.stride + 1],
+                scratch.tails + written);
     scratch.begins[v - begin] = written;
     scratch.counts[v - begin] = count;
     written += count;

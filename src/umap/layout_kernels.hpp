@@ -5,7 +5,7 @@
 
 namespace knowmap::umap {
 
-/// One round of the layout, as the kernels see it. A plain record: kernels are
+/// A part of an epoch of the layout, as the kernels see it. A plain record: kernels are
 /// compiled for several instruction sets and share no inline code.
 struct LayoutStep {
   /// (n, dims) positions of the vertices that move, not changed by the step...
@@ -16,18 +16,17 @@ struct LayoutStep {
   const float* others;
   std::size_t dims;
   std::uint32_t n_others;
-  /// The vertices' edges: those of v are at [offsets[v], offsets[v + 1]).
+  /// The edges at work: those of v are at [offsets[v * stride], offsets[v * stride + 1]).
   const std::size_t* offsets;
+  std::size_t stride;
   const std::int32_t* tails;
-  /// Samples a round, in 2^-31.
+  /// Samples an epoch, in 2^-31.
   const std::uint32_t* rates;
   /// An edge is sampled when epoch * rate passes a whole number.
   std::uint32_t epoch;
-  /// Steps that a sample attracts by: 2 where both ends move, since an edge
-  /// stands in the rows of both its ends and umap-learn moves both each time.
-  std::uint32_t attractions;
+  /// Random others that each sample pushes away.
   std::uint32_t negatives;
-  /// Keys of the random negatives: of the round, and of each vertex (null: its number).
+  /// Keys of the random negatives: of this part, and of each vertex (null: its number).
   std::uint64_t key;
   const std::uint64_t* vertex_keys;
   /// Whether `others` are the vertices themselves: none repels itself.
@@ -41,7 +40,7 @@ struct LayoutStep {
 /// Vertices in a call at most, so that scratch space is small.
 inline constexpr std::size_t kLayoutGrain = 256;
 
-/// Lists of the edges sampled in this round. `tails` holds the range's edges and 16 more.
+/// Lists of the edges sampled in this part. `tails` holds the range's edges and 16 more.
 struct LayoutScratch {
   std::int32_t* tails;
   std::uint32_t begins[kLayoutGrain];

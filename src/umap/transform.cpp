@@ -85,9 +85,9 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
   step.dims = dims;
   step.n_others = static_cast<std::uint32_t>(map.rows());
   step.offsets = offsets.data();
+  step.stride = 1;
   step.tails = tails.data();
   step.rates = rates.data();
-  step.attractions = 1;
   step.negatives = static_cast<std::uint32_t>(options.negative_sample_rate);
   step.vertex_keys = keys.data();
   step.same = false;

@@ -132,7 +132,8 @@ def _page(payload: Mapping[str, Any], name: str) -> Iterator[str]:
         template = _TEMPLATE.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"the map page's template {_TEMPLATE} has not been built; build it with: cd python/viewer && npm ci && npm run build"
+            f"the map page's template {_TEMPLATE} has not been built; "
+            "build it with: cd python/viewer && npm ci && npm run build"
         ) from None
     before_title, _, rest = template.partition("{{title}}")
     before_data, _, after = rest.partition("{{data}}")
@@ -184,7 +185,9 @@ def _payload(
 def _coordinates(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
-        raise ValueError(f"{name} has shape {array.shape}, but a map needs one coordinate a point: pass {name} of shape (n,)")
+        raise ValueError(
+            f"{name} has shape {array.shape}, but a map needs one coordinate a point: pass {name} of shape (n,)"
+        )
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise ValueError(
@@ -249,7 +252,12 @@ def _column(column: Column, n: int) -> dict[str, Any]:
             f"column {column.name!r} has code {codes[outside[0]]} in row {outside[0]}, "
             f"but {len(column.names)} names; codes run from 0 to {len(column.names) - 1}, and -1 is none"
         )
-    return {"name": name, "kind": "category", "names": _texts(column.names, _MAX_TITLE), "codes": _pack_codes(codes, len(column.names))}
+    return {
+        "name": name,
+        "kind": "category",
+        "names": _texts(column.names, _MAX_TITLE),
+        "codes": _pack_codes(codes, len(column.names)),
+    }
 
 
 def _level(level: Level, n: int, coarser: Level | None) -> dict[str, Any]:
@@ -264,7 +272,10 @@ def _level(level: Level, n: int, coarser: Level | None) -> dict[str, Any]:
     known[known] = region_ids[by_id[place[known]]] == assignment[known]
     unknown = np.flatnonzero(~known & (assignment != -1))
     if unknown.size:
-        raise ValueError(f"{what} puts row {unknown[0]} into region {assignment[unknown[0]]}, which is not among its regions; use -1 for none")
+        raise ValueError(
+            f"{what} puts row {unknown[0]} into region {assignment[unknown[0]]}, "
+            "which is not among its regions; use -1 for none"
+        )
     codes = np.full(n, -1, dtype=np.int64)
     codes[known] = by_id[place[known]]
     parents = {region.id: k for k, region in enumerate(coarser.regions)} if coarser else {}
@@ -277,12 +288,16 @@ def _level(level: Level, n: int, coarser: Level | None) -> dict[str, Any]:
 
 def _region(region: Region, n: int, parents: Mapping[int, int]) -> dict[str, Any]:
     if not (np.isfinite(region.x) and np.isfinite(region.y)):
-        raise ValueError(f"region {region.id} ({region.name!r}) lies at ({region.x}, {region.y}): its name needs a finite place")
+        raise ValueError(
+            f"region {region.id} ({region.name!r}) lies at ({region.x}, {region.y}): its name needs a finite place"
+        )
     exemplars: list[str | int] = []
     for exemplar in region.exemplars:
         if isinstance(exemplar, (int, np.integer)):
             if not 0 <= exemplar < n:
-                raise ValueError(f"region {region.id} ({region.name!r}) names row {exemplar} as an exemplar, but there are {n} rows")
+                raise ValueError(
+                    f"region {region.id} ({region.name!r}) names row {exemplar} as an exemplar, but there are {n} rows"
+                )
             exemplars.append(int(exemplar))
         else:
             exemplars.append(_clean(exemplar, _MAX_TITLE))
@@ -302,7 +317,7 @@ def _texts(values: Sequence[object], longest: int) -> list[str]:
 
 
 def _clean(value: object, longest: int) -> str:
-    """One line of text, no longer than the page can show, without the characters that only disturb its reading order."""
+    """One line of text, no longer than the page can show, without characters that disturb its reading order."""
     if value is None:
         return ""
     text = str(value)[: 2 * longest]

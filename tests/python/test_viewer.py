@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, launch, opened, synthetic_map
 
 from knowmap import render
 from knowmap.render import Column, Level, Region, render_html, render_html_string
+from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, launch, opened, synthetic_map
 
 AXE = Path(__file__).parents[2] / "python" / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -61,7 +61,12 @@ def coloured(picture: np.ndarray) -> int:
 def far_point(tab: OpenMap, world: dict) -> int:
     """A point whose nearest neighbour is far enough away that the pointer can only mean this one."""
     where = np.array([tab.position(i) for i in range(400)])
-    everything = np.array(tab.evaluate("n => Array.from({length: n}, (_, i) => { const p = knowmap.screenPosition(i); return [p.x, p.y]; })", len(world["x"])))
+    everything = np.array(
+        tab.evaluate(
+            "n => Array.from({length: n}, (_, i) => { const p = knowmap.screenPosition(i); return [p.x, p.y]; })",
+            len(world["x"]),
+        )
+    )
     free = (where[:, 0] > 420) & (where[:, 0] < 1100) & (where[:, 1] > 40) & (where[:, 1] < 760)
     distance = np.linalg.norm(everything[None] - where[:, None], axis=2)
     distance[np.arange(len(where)), np.arange(len(where))] = np.inf
@@ -80,7 +85,9 @@ def test_points_are_drawn(tab, world):
     # Every point lies where screenPosition says.
     for row in range(0, 300, 7):
         x, y = (round(value) for value in tab.position(row))
-        assert np.abs(picture[y - 1 : y + 2, x - 1 : x + 2] - background).max() > 20, f"no point drawn at that of row {row}"
+        assert np.abs(picture[y - 1 : y + 2, x - 1 : x + 2] - background).max() > 20, (
+            f"no point drawn at that of row {row}"
+        )
 
 
 def test_hover_shows_title_and_values(tab, world):
@@ -176,7 +183,10 @@ def test_names_grow_finer_with_zoom_and_never_overlap(tab):
         labels = tab.labels()
         assert_apart(labels)
         assert len({label["text"] for label in labels}) == len(labels), "no name twice in a view"
-        cards = tab.evaluate("[...document.querySelectorAll('.keep-clear')].map(e => e.getBoundingClientRect().toJSON()).filter(r => r.width)")
+        cards = tab.evaluate(
+            "[...document.querySelectorAll('.keep-clear')]"
+            ".map(e => e.getBoundingClientRect().toJSON()).filter(r => r.width)"
+        )
         for card in cards:
             for label in labels:
                 assert_apart([label, {"text": "a card", "rect": card}])
@@ -205,7 +215,9 @@ def test_colour_by_changes_legend_and_points(tab):
     tab.page.select_option("#color-by", label="Length")
     assert entries.count() == 0
     assert tab.page.locator("#legend .gradient").is_visible()
-    low, high = (float(text.replace(",", "")) for text in tab.page.locator("#legend .gradient-ends span").all_inner_texts())
+    low, high = (
+        float(text.replace(",", "")) for text in tab.page.locator("#legend .gradient-ends span").all_inner_texts()
+    )
     assert 100 <= low < 300 and 4800 < high <= 5000
 
 
@@ -290,7 +302,9 @@ def test_policy_forbids_what_the_page_does_not_do(browser, map_file):
 
 @pytest.mark.parametrize("size", [(320, 640), (390, 844)])
 def test_phone(browser, map_file, size):
-    with opened(browser, map_file, viewport={"width": size[0], "height": size[1]}, has_touch=True, is_mobile=True) as tab:
+    with opened(
+        browser, map_file, viewport={"width": size[0], "height": size[1]}, has_touch=True, is_mobile=True
+    ) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
         tab.page.fill("#search", "angstrom")
         tab.page.keyboard.press("Enter")
@@ -370,9 +384,13 @@ def test_quarter_of_a_million_points_stay_small(tmp_path):
     k = rng.integers(0, 500, n)
     regions = [Region(i, f"Region {i}", 0.0, 0.0, 500) for i in range(500)]
     file = render_html(
-        tmp_path / "big.html", x=rng.normal(size=n), y=rng.normal(size=n), titles=[f"Article number {i}" for i in range(n)],
-        columns=[Column("Cluster", "category", k, [str(i) for i in range(500)])], levels=[Level("Regions", k, regions)],
-    )  # fmt: skip
+        tmp_path / "big.html",
+        x=rng.normal(size=n),
+        y=rng.normal(size=n),
+        titles=[f"Article number {i}" for i in range(n)],
+        columns=[Column("Cluster", "category", k, [str(i) for i in range(500)])],
+        levels=[Level("Regions", k, regions)],
+    )
     assert file.stat().st_size < 15_000_000
 
 

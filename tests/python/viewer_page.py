@@ -35,7 +35,9 @@ HOSTILE_ROW = 17
 def launch(playwright: Playwright) -> Browser:
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.fail("the map's browser tests need Chromium: install the Debian package 'chromium' (apt-get install chromium)")
+        pytest.fail(
+            "the map's browser tests need Chromium: install the Debian package 'chromium' (apt-get install chromium)"
+        )
     return playwright.chromium.launch(executable_path=chromium, args=FLAGS)
 
 
@@ -61,7 +63,9 @@ def synthetic_map(n: int = 3_000, seed: int = 7) -> dict[str, Any]:
     def region(k: int, name: str, members: np.ndarray, parent: int | None) -> Region:
         x, y = where[members].mean(axis=0)
         rows = [int(i) for i in np.flatnonzero(members)[:3]]
-        return Region(k, name, float(x), float(y), int(members.sum()), parent, [f"phrase of {name}", HOSTILE], [*rows, "A title"])
+        return Region(
+            k, name, float(x), float(y), int(members.sum()), parent, [f"phrase of {name}", HOSTILE], [*rows, "A title"]
+        )
 
     coarse = [region(10 + k, f"Continent {k}", continent == k, None) for k in range(continents)]
     fine = [region(k, f"Country {k}", country == k, 10 + k // parts) for k in range(continents * parts)]
@@ -94,7 +98,7 @@ class OpenMap:
         return self.page.evaluate(script, argument)
 
     def until(self, script: str, argument: Any = None, seconds: float = 15) -> Any:
-        """Wait until the script's value is true. (Playwright's own waiting needs eval, which the page's policy forbids.)"""
+        """Wait until the script's value is true. Playwright's own waiting needs eval, which the policy forbids."""
         return eventually(lambda: self.page.evaluate(script, argument), f"{script!r} to become true", seconds)
 
     def labels(self) -> list[dict[str, Any]]:
@@ -119,7 +123,9 @@ def eventually(probe: Callable[[], Any], what: str, seconds: float = 15) -> Any:
 
 
 @contextmanager
-def opened(browser: Browser, file: Path, *, ready: bool = True, init_script: str | None = None, **context_options: Any) -> Iterator[OpenMap]:
+def opened(
+    browser: Browser, file: Path, *, ready: bool = True, init_script: str | None = None, **context_options: Any
+) -> Iterator[OpenMap]:
     options = {"viewport": {"width": 1200, "height": 800}, "color_scheme": "light", "offline": True, **context_options}
     context = browser.new_context(**options)
     try:

@@ -18,16 +18,34 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
-FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+]
 PAGE = """<!doctype html><meta charset=utf-8>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'{more}; style-src 'unsafe-inline'; img-src data: blob:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'{more};
+    style-src 'unsafe-inline'; img-src data: blob:">
 <style>html,body{{margin:0;height:100%;overflow:hidden}}canvas{{display:block}}</style><body>
 <script type=module>{code}</script>"""
 
 
 def bundle(name: str) -> str:
-    command = ["npx", "esbuild", f"{name}.js", "--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=error"]
-    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.replace("</script", "<\\/script")
+    command = [
+        "npx",
+        "esbuild",
+        f"{name}.js",
+        "--bundle",
+        "--minify",
+        "--format=esm",
+        "--target=es2022",
+        "--log-level=error",
+    ]
+    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.replace(
+        "</script", "<\\/script"
+    )
 
 
 def frame_times(browser, code: str, more: str, query: str = "") -> list[float] | str:
@@ -58,7 +76,13 @@ def main() -> None:
         for name in sys.argv[1:] or ("ours", "deckgl", "regl"):
             code = bundle(name)
             size = f"{(len(code) - empty) / 1000:.0f} kB, {len(gzip.compress(code.encode())) / 1000:.0f} kB gzipped"
-            for policy, more in (("strict", ""), ("with unsafe-eval", " 'unsafe-eval' 'wasm-unsafe-eval' blob:; worker-src blob:; connect-src data: blob:")):
+            for policy, more in (
+                ("strict", ""),
+                (
+                    "with unsafe-eval",
+                    " 'unsafe-eval' 'wasm-unsafe-eval' blob:; worker-src blob:; connect-src data: blob:",
+                ),
+            ):
                 times = frame_times(browser, code, more)
                 if not isinstance(times, str):
                     times = f"median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms"

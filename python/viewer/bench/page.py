@@ -1,6 +1,6 @@
 """Frame times of the whole map page with a quarter of a million (or any number of) points, in the software renderer.
 
-    PYTHONPATH=python python python/viewer/bench/page.py [points]
+python python/viewer/bench/page.py [points]
 """
 
 import shutil
@@ -25,9 +25,13 @@ def main() -> None:
     regions = [Region(k, f"Region {k}", *centres[k], int((cluster == k).sum())) for k in range(60)]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = render_html(
-            Path(folder) / "map.html", x=where[:, 0], y=where[:, 1], titles=[f"Article number {i}" for i in range(n)],
-            columns=[Column("Cluster", "category", cluster, [f"cluster {k}" for k in range(60)])], levels=[Level("Regions", cluster, regions)],
-        )  # fmt: skip
+            Path(folder) / "map.html",
+            x=where[:, 0],
+            y=where[:, 1],
+            titles=[f"Article number {i}" for i in range(n)],
+            columns=[Column("Cluster", "category", cluster, [f"cluster {k}" for k in range(60)])],
+            levels=[Level("Regions", cluster, regions)],
+        )
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(file.as_uri())
@@ -48,7 +52,10 @@ def main() -> None:
         )
         browser.close()
         print(f"{n:,} points, {file.stat().st_size / 1e6:.1f} MB; shown after {shown / 1000:.1f} s")
-        print(f"panning: median {statistics.median(times):.0f} ms, 95th hundredth {np.quantile(times, 0.95):.0f} ms, worst {max(times):.0f} ms a frame")
+        print(
+            f"panning: median {statistics.median(times):.0f} ms, "
+            f"95th hundredth {np.quantile(times, 0.95):.0f} ms, worst {max(times):.0f} ms a frame"
+        )
         print(f"search: first key {found[0]:.0f} ms, next {found[1]:.0f} ms")
 
 

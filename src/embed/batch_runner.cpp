@@ -23,33 +23,40 @@ BatchRunner::BatchRunner(const RunPlan& plan, std::span<const std::int64_t> leng
       release_(std::move(release)),
       budget_(plan.batch_tokens) {}
 
-void BatchRunner::run(const Batch& batch) { run_texts(batch.texts); }
-
 std::int64_t BatchRunner::tokens(std::span<const std::size_t> texts) const {
   std::int64_t total = 0;
   for (const std::size_t text : texts) total += lengths_[text];
   return total;
 }
 
-void BatchRunner::run_texts(std::span<const std::size_t> texts) {
-  if (texts.empty()) return;
-  const std::int64_t size = tokens(texts);
-  const auto halves = [&] {
-    run_texts(texts.first(texts.size() / 2));
-    run_texts(texts.subspan(texts.size() / 2));
-  };
-  // A batch planned before an earlier failure may be too large by now.
-  if (texts.size() > 1 && size > budget_.load()) return halves();
-  std::string failure;
-  bool done = false;
-  {
-    const std::shared_lock lock(alone_);
-    done = try_compute(texts, plan_.chunk_rows, &failure);
+std::size_t BatchRunner::fitting(std::span<const std::size_t> texts) const {
+  const std::int64_t budget = budget_.load();
+  std::int64_t total = 0;
+  std::size_t count = 0;
+  while (count < texts.size() && (total += lengths_[texts[count]]) <= budget) ++count;
+  return std::max<std::size_t>(count, 1);
+}
+
+void BatchRunner::run(const Batch& batch) {
+  std::span<const std::size_t> left(batch.texts);
+  while (!left.empty()) {
+    // A batch planned before an earlier failure may be too large by now.
+    const auto part = left.first(fitting(left));
+    if (try_beside_others(part)) {
+      grow();
+    } else {
+      shrink(tokens(part));
+      if (part.size() > 1) continue;  // the same texts, fewer at a time
+      run_alone(part.front());
+    }
+    left = left.subspan(part.size());
   }
-  if (done) return grow();
-  shrink(size);
-  if (texts.size() > 1) return halves();
-  run_alone(texts.front());
+}
+
+bool BatchRunner::try_beside_others(std::span<const std::size_t> texts) {
+  const std::shared_lock lock(alone_);
+  std::string failure;
+  return try_compute(texts, plan_.chunk_rows, &failure);
 }
 
 void BatchRunner::run_alone(std::size_t text) {

@@ -11,11 +11,10 @@
 
 namespace knowmap {
 
-/// Runs batches and answers failed allocations: the batch in hand is split in
-/// two and both halves are run, down to one text; then that text runs alone,
-/// with no other worker in a batch, in ever smaller chunks. What is done stays
-/// done. The size that failed bounds the batches that follow, and grows back by
-/// a quarter after a row of successes.
+/// Runs batches and answers failed allocations: the budget is halved and the
+/// batch in hand goes on in parts that fit it, down to one text; then that text
+/// runs alone, with no other worker in a batch, in ever smaller chunks. What is
+/// done stays done. The budget grows back by a quarter after a row of successes.
 class BatchRunner {
  public:
   /// Computes some texts of a batch (positions as in `Batch::texts`) with at
@@ -36,7 +35,8 @@ class BatchRunner {
   std::int64_t batch_tokens() const { return budget_; }
 
  private:
-  void run_texts(std::span<const std::size_t> texts);
+  std::size_t fitting(std::span<const std::size_t> texts) const;
+  bool try_beside_others(std::span<const std::size_t> texts);
   void run_alone(std::size_t text);
   bool try_compute(std::span<const std::size_t> texts, std::int64_t chunk_rows,
                    std::string* failure);

@@ -60,7 +60,7 @@ json parse_header_json(std::string_view text, const std::string& origin) {
   try {
     header = json::parse(text, watch);
   } catch (const json::exception& error) {
-    throw ModelError(origin + ": the header is not valid JSON: " + error.what());
+    if (problem.empty()) problem = std::string("is not valid JSON: ") + error.what();
   }
   if (!problem.empty()) throw ModelError(origin + ": the header " + problem);
   if (!header.is_object()) throw ModelError(origin + ": the header is not a JSON object");

@@ -21,14 +21,11 @@ nlohmann::json parse_json(std::string_view text, std::string_view origin, int ma
   };
   try {
     nlohmann::json parsed = nlohmann::json::parse(text, guard);
-    if (too_deep) {
-      throw E(std::string(origin) + " is nested deeper than " + std::to_string(max_depth) +
-              " levels");
-    }
-    return parsed;
+    if (!too_deep) return parsed;
   } catch (const nlohmann::json::exception& error) {
-    throw E(std::string(origin) + " is not valid JSON, perhaps cut short: " + error.what());
+    if (!too_deep) throw E(std::string(origin) + " is not valid JSON, perhaps cut short: " + error.what());
   }
+  throw E(std::string(origin) + " is nested deeper than " + std::to_string(max_depth) + " levels");
 }
 
 /// The same from a file of at most `max_bytes`.

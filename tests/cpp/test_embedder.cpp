@@ -1,0 +1,272 @@
+#include <c10/core/CPUAllocator.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "knowmap/embedder.hpp"
+#include "knowmap/error.hpp"
+#include "support/parallel.hpp"
+#include "tiny_model.hpp"
+
+namespace knowmap {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::TinyBert;
+
+/// Stands before libtorch's CPU allocator and fails when it is told to.
+class FailingAllocator final : public c10::Allocator {
+ public:
+  FailingAllocator() : real_(c10::GetDefaultCPUAllocator()) {}
+
+  c10::DataPtr allocate(std::size_t n) override {
+    const std::int64_t number = count_++;
+    if (fail_ && fail_(number)) throw_failure(number);
+    return real_->allocate(n);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return real_->raw_deleter(); }
+  void copy_data(void* to, const void* from, std::size_t n) const override {
+    std::memcpy(to, from, n);
+  }
+
+  /// Allocations numbered from 0 anew; those for which `fail` says so fail.
+  void arm(std::function<bool(std::int64_t)> fail) {
+    fail_ = nullptr;
+    count_ = 0;
+    failures_ = 0;
+    fail_ = std::move(fail);
+  }
+  std::int64_t count() const { return count_; }
+  std::int64_t failures() const { return failures_; }
+
+ private:
+  [[noreturn]] void throw_failure(std::int64_t number) {
+    ++failures_;
+    switch (number % 3) {
+      case 0:
+        throw std::bad_alloc();
+      case 1:
+        throw std::runtime_error("[enforce fail] DefaultCPUAllocator: can't allocate memory");
+      default:
+        throw std::runtime_error("Invalid buffer size: 64.00 GiB");
+    }
+  }
+
+  c10::Allocator* real_;
+  std::atomic<std::int64_t> count_{0};
+  std::atomic<std::int64_t> failures_{0};
+  std::function<bool(std::int64_t)> fail_;
+};
+
+FailingAllocator& allocator() {
+  static FailingAllocator* instance = [] {
+    auto* made = new FailingAllocator();
+    c10::SetCPUAllocator(made, 100);
+    return made;
+  }();
+  return *instance;
+}
+
+std::vector<std::string> sample_texts() {
+  std::vector<std::string> texts{"", "a", "zzz b", "A, b! c?"};
+  for (int i = 1; i < 40; ++i) {
+    std::string text;
+    for (int j = 0; j < i * 3 % 71; ++j) text += std::string(1, static_cast<char>('a' + (i + j) % 5)) + " ";
+    texts.push_back(text);
+  }
+  return texts;
+}
+
+bool equal(const Matrix& a, const Matrix& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+class EmbedderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    allocator().arm(nullptr);
+    TinyBert().write(folder_.path());
+    owned_ = sample_texts();
+    texts_.assign(owned_.begin(), owned_.end());
+  }
+  void TearDown() override { allocator().arm(nullptr); }
+
+  Embedder load(std::size_t batch_tokens = 0, int threads = 2,
+                Precision precision = Precision::float32) const {
+    EmbedderOptions options;
+    options.device = "cpu";
+    options.precision = precision;
+    options.batch_tokens = batch_tokens;
+    options.threads = threads;
+    return Embedder::load(folder_.path(), options);
+  }
+
+  TemporaryFolder folder_;
+  std::vector<std::string> owned_;
+  std::vector<std::string_view> texts_;
+};
+
+TEST_F(EmbedderTest, RowsComeInTheCallersOrderWithLengthOne) {
+  Embedder embedder = load();
+  const Matrix rows = embedder.encode(texts_);
+  ASSERT_EQ(rows.rows(), texts_.size());
+  ASSERT_EQ(rows.cols(), 20u);
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    double squares = 0;
+    for (std::size_t j = 0; j < rows.cols(); ++j) squares += double(rows(i, j)) * rows(i, j);
+    EXPECT_NEAR(squares, 1.0, 1e-5);
+    const Matrix alone = embedder.encode(std::span(texts_).subspan(i, 1));
+    EXPECT_EQ(std::memcmp(alone.data(), rows.row(i), rows.cols() * sizeof(float)), 0) << i;
+  }
+  EXPECT_EQ(embedder.report().texts, 1u);
+}
+
+TEST_F(EmbedderTest, BytesDependNeitherOnThreadsNorOnTheBudget) {
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    const Matrix rows = load(512, 1, precision).encode(texts_);
+    for (const int threads : {2, 4, 7}) {
+      EXPECT_TRUE(equal(rows, load(100, threads, precision).encode(texts_)));
+    }
+  }
+}
+
+TEST_F(EmbedderTest, TheReportCountsWhatWasDone) {
+  Embedder embedder = load(64);
+  embedder.encode(texts_);
+  const EmbedReport& report = embedder.report();
+  std::uint64_t tokens = 0;
+  for (const auto& ids : embedder.tokenize(texts_)) {
+    tokens += ids.size();
+    EXPECT_LE(ids.size(), 64u);
+    EXPECT_EQ(ids.front(), 2);
+    EXPECT_EQ(ids.back(), 3);
+  }
+  EXPECT_EQ(report.tokens, tokens);
+  EXPECT_EQ(report.texts, texts_.size());
+  EXPECT_GE(report.batches, tokens / 64);
+  EXPECT_EQ(report.backoffs, 0u);
+  EXPECT_GT(report.peak_bytes, 0u);
+  EXPECT_EQ(report.device, "cpu");
+  EXPECT_EQ(report.precision, "float32");
+}
+
+TEST_F(EmbedderTest, AFailureAtAnyAllocationLeavesTheSameRows) {
+  Embedder embedder = load(256);
+  const Matrix expected = embedder.encode(texts_);
+  allocator().arm([](std::int64_t) { return false; });
+  embedder.encode(texts_);
+  const std::int64_t allocations = allocator().count();
+  ASSERT_GT(allocations, 50);
+  for (std::int64_t at = 0; at < allocations; ++at) {
+    allocator().arm([at](std::int64_t n) { return n == at; });
+    const Matrix rows = embedder.encode(texts_);
+    allocator().arm(nullptr);
+    ASSERT_TRUE(equal(expected, rows)) << "allocation " << at;
+    ASSERT_EQ(embedder.report().backoffs, 1u) << "allocation " << at;
+  }
+}
+
+TEST_F(EmbedderTest, BurstsOfFailuresAreSurvived) {
+  Embedder embedder = load(256);
+  const Matrix expected = embedder.encode(texts_);
+  for (const std::int64_t first : {0, 7, 40}) {
+    for (const std::int64_t length : {2, 3}) {
+      allocator().arm([=](std::int64_t n) { return n >= first && n < first + length; });
+      const Matrix rows = embedder.encode(texts_);
+      EXPECT_TRUE(equal(expected, rows));
+      EXPECT_EQ(embedder.report().backoffs, static_cast<std::uint64_t>(length));
+    }
+  }
+  // Failures to the end, so close to one another that whole batches rarely pass.
+  allocator().arm([](std::int64_t n) { return n % 59 == 58; });
+  EXPECT_TRUE(equal(expected, embedder.encode(texts_)));
+  EXPECT_GT(allocator().failures(), 2);
+}
+
+TEST_F(EmbedderTest, NoMemoryAtAllIsOneClearError) {
+  Embedder embedder = load();
+  allocator().arm([](std::int64_t) { return true; });
+  EXPECT_THROW(embedder.encode(texts_), OutOfMemoryError);
+  allocator().arm(nullptr);
+  EXPECT_NO_THROW(embedder.encode(texts_));
+}
+
+TEST_F(EmbedderTest, AMemoryLimitShrinksThePlan) {
+  EmbedderOptions options;
+  options.device = "cpu";
+  options.memory_limit = 1;
+  Embedder small = Embedder::load(folder_.path(), options);
+  EXPECT_TRUE(equal(small.encode(texts_), load(0, 2, small.precision()).encode(texts_)));
+  EXPECT_EQ(small.report().batch_tokens_planned, 64u);
+}
+
+TEST_F(EmbedderTest, CancellingThrowsAndTheEmbedderLivesOn) {
+  Embedder embedder = load();
+  EXPECT_THROW(embedder.encode(texts_, [](const Progress&) { return false; }), CancelledError);
+  EXPECT_EQ(embedder.encode(texts_).rows(), texts_.size());
+}
+
+TEST_F(EmbedderTest, ProgressEndsWithAllTexts) {
+  Embedder embedder = load();
+  std::uint64_t last = 0;
+  embedder.encode(texts_, [&](const Progress& p) {
+    EXPECT_EQ(p.stage, "embed");
+    EXPECT_GE(p.done, last);
+    last = p.done;
+    return true;
+  });
+  EXPECT_EQ(last, texts_.size());
+}
+
+TEST_F(EmbedderTest, NoTextsGiveNoRows) {
+  const Matrix rows = load().encode({});
+  EXPECT_EQ(rows.rows(), 0u);
+  EXPECT_EQ(rows.cols(), 20u);
+}
+
+TEST_F(EmbedderTest, WrongOptionsAreNamed) {
+  const auto with = [&](auto change) {
+    EmbedderOptions options;
+    change(options);
+    return Embedder::load(folder_.path(), options);
+  };
+  EXPECT_THROW(with([](auto& o) { o.device = "tpu"; }), std::invalid_argument);
+  EXPECT_THROW(with([](auto& o) { o.device = "cuda:x"; }), std::invalid_argument);
+  EXPECT_THROW(with([](auto& o) { o.max_seq_length = 97; }), std::invalid_argument);
+  EXPECT_THROW(with([](auto& o) { o.max_seq_length = 2; }), std::invalid_argument);
+  EXPECT_THROW(with([](auto& o) { o.threads = -1; }), std::invalid_argument);
+  EXPECT_THROW(precision_from_name("int3"), std::invalid_argument);
+}
+
+TEST_F(EmbedderTest, ATokenizerOfAnotherModelIsFoundOut) {
+  TinyBert larger;
+  for (int i = 0; i < 5; ++i) larger.words.push_back("x" + std::to_string(i));
+  testing::write_file(folder_ / "tokenizer.json", larger.tokenizer());
+  Embedder embedder = load();
+  const std::vector<std::string_view> text{"x4"};
+  EXPECT_THROW(embedder.encode(text), ModelError);
+}
+
+TEST_F(EmbedderTest, TheFingerprintNamesWhatDecidesTheBytes) {
+  const Fingerprint one = load().fingerprint();
+  EXPECT_EQ(one, load(100, 1).fingerprint());
+  EXPECT_NE(one, load(0, 2, Precision::bfloat16).fingerprint());
+  std::string weights = TinyBert().weights();
+  weights.back() = static_cast<char>(weights.back() ^ 1);
+  testing::write_file(folder_ / "model.safetensors", weights);
+  const Fingerprint other = load().fingerprint();
+  for (const auto& [name, value] : one) {
+    EXPECT_EQ(value != other.at(name), name == "model.safetensors") << name;
+  }
+}
+
+}  // namespace
+}  // namespace knowmap

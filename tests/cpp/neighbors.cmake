@@ -1,0 +1,1 @@
+knowmap_add_test(test_neighbors STAGES support neighbors)

@@ -1,0 +1,1 @@
+knowmap_add_test(test_umap STAGES support neighbors umap)

@@ -1,0 +1,137 @@
+"""The embedder from Python: against sentence-transformers, through a store, and with wrong input."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import knowmap as km
+import numpy as np
+import pytest
+
+REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "minilm_reference.npz"
+
+
+def lowest_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    a = a.astype(np.float64)
+    b = b.astype(np.float64)
+    return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
+
+
+@pytest.fixture(scope="module")
+def reference(articles):
+    held = np.load(REFERENCE)
+    return [a["extract"] for a in articles["en"]][:: int(held["step"])], held["embeddings"]
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("float32", 0.99999), ("bfloat16", 0.9998)])
+def test_equals_sentence_transformers(model_folder, reference, precision, bound):
+    texts, expected = reference
+    rows = km.Embedder(model_folder, precision=precision).encode(texts, progress=False)
+    assert rows.dtype == np.float32
+    assert lowest_cosine(rows, expected) >= bound
+
+
+def test_a_row_does_not_depend_on_its_company(embedder, sample, embeddings):
+    texts = [a["extract"] for a in sample]
+    for few in (slice(0, 1), slice(5, 8), slice(100, 400, 7)):
+        np.testing.assert_array_equal(embedder.encode(texts[few], progress=False), embeddings[few])
+
+
+def test_a_row_does_not_depend_on_threads(model_folder, embedder, sample, embeddings):
+    one = km.Embedder(model_folder, precision=embedder.precision, threads=1)
+    np.testing.assert_array_equal(one.encode([a["extract"] for a in sample[:50]], progress=False), embeddings[:50])
+
+
+def test_properties_and_report(embedder, sample):
+    embedder.encode([a["extract"] for a in sample[:20]], progress=False)
+    assert (embedder.dimension, embedder.max_seq_length, embedder.device) == (384, 256, "cpu")
+    assert embedder.precision in ("float32", "bfloat16")
+    report = embedder.report
+    assert (report.texts, report.backoffs) == (20, 0)
+    assert report.tokens == sum(map(len, embedder.tokenize([a["extract"] for a in sample[:20]])))
+    assert report.batches > 0 and report.seconds > 0 and report.peak_bytes > 0
+
+
+def test_the_package_that_ships_the_model_is_found():
+    assert km.Embedder("all-MiniLM-L6-v2").dimension == 384
+    assert km.Embedder("sentence-transformers/all-MiniLM-L6-v2").dimension == 384
+
+
+def test_store_keeps_rows_and_resumes(model_folder, sample, embeddings, tmp_path):
+    texts = [a["extract"] for a in sample]
+    embedder = km.Embedder(model_folder)
+    with pytest.raises(KeyboardInterrupt):
+        def interrupt(stage, done, total, unit):
+            if done > 100:
+                raise KeyboardInterrupt
+        embedder.encode(texts, store=tmp_path / "s", progress=interrupt)
+    np.testing.assert_array_equal(embedder.encode(texts, store=tmp_path / "s", progress=False), embeddings)
+    assert embedder.encode(texts, store=tmp_path / "s", progress=False).shape == embeddings.shape
+    assert (embedder.resume.rows_kept, embedder.resume.rows_computed) == (len(texts), 0)
+
+    changed = [*texts, "A new text at the end."]
+    changed[3] = "Another text in the middle."
+    rows = embedder.encode(changed, store=tmp_path / "s", progress=False)
+    np.testing.assert_array_equal(rows, embedder.encode(changed, progress=False))
+    assert embedder.resume.rows_dropped > 0
+
+    fewer = embedder.encode(texts[:50], store=tmp_path / "s", progress=False)
+    np.testing.assert_array_equal(fewer, embeddings[:50])
+
+
+def test_a_store_of_other_options_is_refused_by_name(model_folder, sample, tmp_path):
+    texts = [a["extract"] for a in sample[:5]]
+    km.Embedder(model_folder, precision="float32").encode(texts, store=tmp_path / "s", progress=False)
+    other = km.Embedder(model_folder, precision="float32", max_seq_length=100)
+    with pytest.raises(km.CheckpointError, match=r"max_seq_length.*256.*100"):
+        other.encode(texts, store=tmp_path / "s", progress=False)
+
+
+def test_wrong_input(embedder):
+    with pytest.raises(TypeError, match="single"):
+        embedder.encode("one text")
+    with pytest.raises(TypeError, match="text 1 is of type int"):
+        embedder.encode(["a", 7], progress=False)
+    with pytest.raises(TypeError, match="NoneType"):
+        embedder.encode([None], progress=False)
+    assert embedder.encode([], progress=False).shape == (0, 384)
+    assert np.isfinite(embedder.encode(["", " ", "\x00\x01"], progress=False)).all()
+
+
+def test_a_text_of_fifty_megabytes(embedder):
+    long = "The quick brown fox jumps over the lazy dog. " * 1_200_000
+    assert len(long) > 50_000_000
+    row = embedder.encode([long], progress=False)
+    np.testing.assert_array_equal(row, embedder.encode([long[:5000]], progress=False))
+
+
+def test_wrong_models_and_options(model_folder, tmp_path):
+    with pytest.raises(km.ModelError, match="no folder here"):
+        km.Embedder(str(tmp_path / "nowhere"))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(km.ModelError, match="is a file"):
+        km.Embedder(tmp_path / "file")
+    with pytest.raises(km.ModelError, match=r"has no config\.json"):
+        km.Embedder(tmp_path)
+    with pytest.raises(ValueError, match="tpu"):
+        km.Embedder(model_folder, device="tpu")
+    with pytest.raises(ValueError, match="int3"):
+        km.Embedder(model_folder, precision="int3")
+    with pytest.raises(ValueError, match="max_seq_length"):
+        km.Embedder(model_folder, max_seq_length=0)
+
+
+def test_a_model_folder_cut_short(model_folder, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(model_folder, cut)
+    weights = cut / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.truncate(weights.stat().st_size // 2)
+    with pytest.raises(km.ModelError, match="cut short"):
+        km.Embedder(cut)
+    shutil.copy(model_folder / "model.safetensors", weights)
+    text = (model_folder / "tokenizer.json").read_text(encoding="utf-8")
+    (cut / "tokenizer.json").write_text(text[: len(text) // 2], encoding="utf-8")
+    with pytest.raises(km.TokenizerError):
+        km.Embedder(cut)

@@ -31,6 +31,21 @@ std::string as_text(RowRange range) {
 
 bool overlap(RowRange a, RowRange b) { return a.begin < b.end && b.begin < a.end; }
 
+// Makes a folder and what is missing above it, durably.
+void make_folders(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> missing;
+  std::error_code failed;
+  for (auto at = path; !at.empty() && !std::filesystem::exists(at, failed); at = at.parent_path()) {
+    missing.push_back(at);
+    if (at == at.parent_path()) break;
+  }
+  std::filesystem::create_directories(path, failed);
+  if (failed) store::throw_os_error("make the folder", path, failed.value());
+  for (const auto& made : missing) {
+    if (made.has_filename()) Directory(made.parent_path()).sync();
+  }
+}
+
 // The folder itself; made, with what is above it, where a writer needs it.
 Directory open_folder(const std::filesystem::path& path, bool create) {
   std::error_code failed;
@@ -44,10 +59,7 @@ Directory open_folder(const std::filesystem::path& path, bool create) {
       throw CheckpointError("there is no store " + path.string() +
                             ": check the path, or make one by a run that writes it");
     }
-    std::filesystem::create_directories(path, failed);
-    if (failed) store::throw_os_error("make the folder", path, failed.value());
-    const auto absolute = std::filesystem::absolute(path / "..").lexically_normal();
-    Directory(absolute).sync();
+    make_folders(std::filesystem::absolute(path));
   }
   return Directory(path);
 }

@@ -77,7 +77,8 @@ void write_manifest_file(const Directory& folder, const Manifest& manifest) {
                                  {"fingerprint", to_json(manifest.fingerprint)},
                                  {"ranges", as_json(manifest.ranges)}}},
                                {"stages", stages}};
-  const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string text =
+      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   const std::array<std::string_view, 1> pieces = {text};
   write_durably(folder, kManifestName, pieces, IfThere::replace);
 }

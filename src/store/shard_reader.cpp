@@ -42,7 +42,8 @@ Shard::Array parse_array(const nlohmann::json& value) {
   array.bytes = element_size(array.element);
   const auto& shape = value.at("shape").get_ref<const nlohmann::json::array_t&>();
   if (shape.empty() || shape.size() > 2) {
-    throw CheckpointError("an array has " + std::to_string(shape.size()) + " dimensions, not 1 or 2");
+    throw CheckpointError("an array has " + std::to_string(shape.size()) +
+                          " dimensions, not 1 or 2");
   }
   for (const auto& extent : shape) {
     array.shape.push_back(unsigned_number(extent));

@@ -25,7 +25,7 @@ struct KnnLabelerOptions {
   /// A row whose best label has a smaller share of the votes gets label -1.
   float min_confidence = 0.0f;
   int threads = 0;
-  ProgressCallback progress;
+  ProgressCallback progress = {};
 };
 
 /// Labels decided by vote, a row each.
@@ -104,7 +104,7 @@ struct RegionOptions {
   std::size_t n_exemplars = 5;
   std::uint64_t seed = 42;
   int threads = 0;
-  ProgressCallback progress;
+  ProgressCallback progress = {};
 };
 
 /// Divides a map into nested regions and names each from its own texts.
@@ -113,7 +113,11 @@ struct RegionOptions {
 /// empty (then the map serves); `titles` may be empty. The texts' language is
 /// found from their own stop words (English, Spanish, French); texts of any
 /// script are taken. Names: c-TF-IDF over one- to three-word phrases, and the
-/// titles of central rows. Deterministic for a seed, on any number of threads.
+/// titles of central rows. The first 400 words of each text are read. Every row
+/// is in a region of every level; no rows make no levels. Deterministic, on any
+/// number of threads; memory is linear in the rows. Throws
+/// `std::invalid_argument` on NaN, infinity and sizes that don't fit, and
+/// `CancelledError` when the progress callback says so.
 KNOWMAP_EXPORT std::vector<RegionLevel> name_regions(MatrixView<const float> map,
                                                      MatrixView<const float> embedding,
                                                      std::span<const std::string_view> texts,

@@ -1,0 +1,315 @@
+#include "label/names.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "label/spellings.hpp"
+
+namespace knowmap::label {
+
+namespace {
+
+constexpr std::size_t kMostWords = 4;
+/// A second phrase joins the first where the first covers less than this…
+constexpr float kCoveredAlone = 0.4f;
+/// … and it adds this share of what the first covers, and is this good.
+constexpr float kAdds = 0.5f;
+constexpr float kNearlyAsGood = 0.55f;
+/// A phrase that fits a part of the region better than the whole is the part's.
+constexpr float kFitsPart = 1.1f;
+constexpr float kLeastScore = 0.01f;
+
+bool has_word(const Phrase& phrase, std::uint32_t word) {
+  return std::find(phrase.words, phrase.words + phrase.length, word) !=
+         phrase.words + phrase.length;
+}
+
+/// Whether every word of `a` is in `b`.
+bool within(const Phrase& a, const Phrase& b) {
+  for (std::uint32_t i = 0; i < a.length; ++i) {
+    if (!has_word(b, a.words[i])) return false;
+  }
+  return true;
+}
+
+bool share_content(const Corpus& corpus, const Phrase& a, const Phrase& b) {
+  for (std::uint32_t i = 0; i < a.length; ++i) {
+    const bool grammar = (corpus.classes[a.words[i]][0] & kStop) != 0 ||
+                         (corpus.classes[a.words[i]][1] & kStop) != 0 ||
+                         (corpus.classes[a.words[i]][2] & kStop) != 0;
+    if (!grammar && has_word(b, a.words[i])) return true;
+  }
+  return false;
+}
+
+bool is_name(const Phrase& phrase) { return 2 * phrase.capitalized > phrase.occurrences; }
+
+struct Chosen {
+  std::vector<std::uint32_t> phrases;  // one or two; none for a fall-back
+};
+
+class Namer {
+ public:
+  Namer(const Corpus& corpus, const PhraseTable& table, std::span<const LevelToName> levels,
+        std::span<const std::string_view> texts, std::span<const std::string_view> titles)
+      : corpus_(corpus), table_(table), levels_(levels), texts_(texts), titles_(titles) {}
+
+  void spell(Workers& workers, Monitor& monitor) {
+    std::vector<std::uint32_t> wanted;
+    for (const LevelToName& level : levels_) {
+      for (const Candidates& c : level.candidates) {
+        for (const Candidate& candidate : c.best) wanted.push_back(candidate.phrase);
+      }
+    }
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    const auto spelled = spell_phrases(corpus_, table_, wanted, workers, monitor);
+    for (std::size_t i = 0; i < wanted.size(); ++i) spelling_.emplace(wanted[i], spelled[i]);
+  }
+
+  LevelNames name_level(std::size_t l, std::size_t n_phrases) {
+    const LevelToName& level = levels_[l];
+    LevelNames result;
+    result.names.resize(level.candidates.size());
+    chosen_.emplace_back(level.candidates.size());
+    std::unordered_set<std::string> taken;
+    std::unordered_set<std::uint32_t> used;
+    name_by_phrases(l, result.names, taken, used);
+    for (std::size_t r = 0; r < result.names.size(); ++r) {
+      if (result.names[r].empty()) result.names[r] = fall_back(l, r, taken);
+      result.phrases.push_back(key_phrases(level.candidates[r], n_phrases));
+    }
+    names_.push_back(result.names);
+    return result;
+  }
+
+ private:
+  struct Bid {
+    float score;
+    std::uint32_t region;
+    std::uint32_t candidate;
+  };
+
+  void name_by_phrases(std::size_t l, std::vector<std::string>& names,
+                       std::unordered_set<std::string>& taken,
+                       std::unordered_set<std::uint32_t>& used) {
+    const LevelToName& level = levels_[l];
+    const auto parts = best_of_parts(l);
+    std::vector<Bid> bids;
+    std::vector<std::vector<float>> adjusted(level.candidates.size());
+    for (std::size_t r = 0; r < level.candidates.size(); ++r) {
+      const auto& best = level.candidates[r].best;
+      adjusted[r].resize(best.size());
+      for (std::size_t c = 0; c < best.size(); ++c) {
+        float score = best[c].score;
+        const auto part = parts.find((static_cast<std::uint64_t>(r) << 32) | best[c].phrase);
+        if (part != parts.end() && part->second > kFitsPart * score) {
+          score *= score / part->second;
+        }
+        if (is_above(l, r, best[c].phrase, score)) continue;
+        adjusted[r][c] = score;
+        if (score >= kLeastScore) {
+          bids.push_back({score, static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(c)});
+        }
+      }
+    }
+    std::sort(bids.begin(), bids.end(), [](const Bid& a, const Bid& b) {
+      if (a.score != b.score) return a.score > b.score;
+      return a.region != b.region ? a.region < b.region : a.candidate < b.candidate;
+    });
+    // First every region gets its phrase, then those that leave much uncovered
+    // get a second one.
+    std::vector<std::uint32_t> first(level.candidates.size(), 0);
+    for (const Bid& bid : bids) {
+      std::string& name = names[bid.region];
+      if (!name.empty()) continue;
+      const std::uint32_t phrase = level.candidates[bid.region].best[bid.candidate].phrase;
+      const std::string shown = capitalized(spelling_.at(phrase));
+      if (shown.empty() || used.contains(phrase) || is_name_above(l, bid.region, shown) ||
+          !taken.insert(fold(shown)).second) {
+        continue;
+      }
+      used.insert(phrase);
+      name = shown;
+      first[bid.region] = bid.candidate;
+      chosen_[l][bid.region].phrases = {phrase};
+    }
+    for (std::size_t r = 0; r < names.size(); ++r) {
+      if (names[r].empty()) continue;
+      const Candidates& candidates = level.candidates[r];
+      const std::size_t one = first[r];
+      const Phrase& main = table_.phrases[candidates.best[one].phrase];
+      if (one >= candidates.paired || candidates.best[one].coverage >= kCoveredAlone) continue;
+      std::size_t two = candidates.paired;
+      float best_gain = 0;
+      for (std::size_t c = 0; c < candidates.paired; ++c) {
+        const Phrase& other = table_.phrases[candidates.best[c].phrase];
+        if (c == one || adjusted[r][c] < kNearlyAsGood * adjusted[r][one]) continue;
+        if (adjusted[r][c] < kLeastScore || used.contains(candidates.best[c].phrase)) continue;
+        if (main.length + other.length > kMostWords || share_content(corpus_, main, other))
+          continue;
+        const auto own = static_cast<float>(candidates.together[one * candidates.paired + one]);
+        const auto adds = static_cast<float>(candidates.together[c * candidates.paired + c] -
+                                             candidates.together[one * candidates.paired + c]);
+        if (adds < kAdds * own || adds < 2) continue;
+        float gain = adjusted[r][c] * adds;
+        if (is_name(main) != is_name(other)) gain *= 0.6f;  // "Steve Jobs & corporations"
+
+        if (gain > best_gain) {
+          best_gain = gain;
+          two = c;
+        }
+      }
+      if (two == candidates.paired) continue;
+      const std::uint32_t phrase = candidates.best[two].phrase;
+      const std::string both = names[r] + " & " + spelling_.at(phrase);
+      if (is_name_above(l, r, both) || !taken.insert(fold(both)).second) continue;
+      used.insert(phrase);
+      names[r] = both;
+      chosen_[l][r].phrases.push_back(phrase);
+    }
+  }
+
+  /// The best score of each phrase in the parts of each region.
+  std::unordered_map<std::uint64_t, float> best_of_parts(std::size_t l) const {
+    std::unordered_map<std::uint64_t, float> best;
+    std::vector<std::int32_t> above(levels_[l].candidates.size());
+    for (std::size_t r = 0; r < above.size(); ++r) above[r] = static_cast<std::int32_t>(r);
+    for (std::size_t fine = l + 1; fine < levels_.size(); ++fine) {
+      std::vector<std::int32_t> of_fine(levels_[fine].candidates.size());
+      for (std::size_t r = 0; r < of_fine.size(); ++r) {
+        of_fine[r] = above[static_cast<std::size_t>(levels_[fine].parent[r])];
+        for (const Candidate& c : levels_[fine].candidates[r].best) {
+          float& score = best[(static_cast<std::uint64_t>(of_fine[r]) << 32) | c.phrase];
+          score = std::max(score, c.score);
+        }
+      }
+      above = of_fine;
+    }
+    return best;
+  }
+
+  /// Whether a region above has the phrase; words of such a name count less.
+  bool is_above(std::size_t l, std::size_t r, std::uint32_t phrase, float& score) const {
+    const Phrase& asked = table_.phrases[phrase];
+    for (std::size_t level = l; level > 0; --level) {
+      r = static_cast<std::size_t>(levels_[level].parent[r]);
+      const auto& above = chosen_[level - 1][r].phrases;
+      for (const std::uint32_t other : above) {
+        if (above.size() == 1 && within(asked, table_.phrases[other])) return true;
+        if (other == phrase) score *= 0.8f;
+      }
+    }
+    return false;
+  }
+
+  bool is_name_above(std::size_t l, std::size_t r, std::string_view name) const {
+    const std::string folded = fold(name);
+    for (std::size_t level = l; level > 0; --level) {
+      r = static_cast<std::size_t>(levels_[level].parent[r]);
+      if (fold(names_[level - 1][r]) == folded) return true;
+    }
+    return false;
+  }
+
+  std::string fall_back(std::size_t l, std::size_t r, std::unordered_set<std::string>& taken) {
+    for (const auto& source : {titles_, texts_}) {
+      if (source.empty()) continue;
+      for (const std::int64_t row : levels_[l].rows[r]) {
+        const std::string name = short_title(source[static_cast<std::size_t>(row)]);
+        if (name.empty() || is_name_above(l, r, name)) continue;
+        if (taken.insert(fold(name)).second) return name;
+      }
+    }
+    for (std::size_t number = r + 1;; ++number) {
+      const std::string name = "Region " + std::to_string(number);
+      if (is_name_above(l, r, name)) continue;
+      if (taken.insert(fold(name)).second) return name;
+    }
+  }
+
+  std::vector<std::string> key_phrases(const Candidates& candidates, std::size_t most) const {
+    std::vector<Candidate> sorted = candidates.best;
+    std::sort(sorted.begin(), sorted.end(), [](const Candidate& a, const Candidate& b) {
+      return a.distinction != b.distinction ? a.distinction > b.distinction : a.phrase < b.phrase;
+    });
+    std::vector<std::uint32_t> kept;
+    std::vector<std::string> shown;
+    std::unordered_set<std::string> said;
+    for (const Candidate& c : sorted) {
+      if (shown.size() == most) break;
+      const Phrase& phrase = table_.phrases[c.phrase];
+      const bool repeats = std::any_of(kept.begin(), kept.end(), [&](std::uint32_t other) {
+        return within(phrase, table_.phrases[other]) || within(table_.phrases[other], phrase);
+      });
+      const std::string& spelled = spelling_.at(c.phrase);
+      if (repeats || spelled.empty() || !said.insert(fold(spelled)).second) continue;
+      kept.push_back(c.phrase);
+      shown.push_back(spelled);
+    }
+    return shown;
+  }
+
+  const Corpus& corpus_;
+  const PhraseTable& table_;
+  std::span<const LevelToName> levels_;
+  std::span<const std::string_view> texts_;
+  std::span<const std::string_view> titles_;
+  std::unordered_map<std::uint32_t, std::string> spelling_;
+  std::vector<std::vector<Chosen>> chosen_;
+  std::vector<std::vector<std::string>> names_;
+};
+
+}  // namespace
+
+std::string short_title(std::string_view title) {
+  // "Mercury (planet)" is Mercury to a reader who sees where it stands.
+  title = title.substr(0, 400);
+  const std::size_t bracket = title.find(" (");
+  if (bracket != std::string_view::npos && bracket > 0) title = title.substr(0, bracket);
+  bool says_something = false;
+  WordReader reader(title);
+  std::string_view word;
+  Gap gap = Gap::space;
+  while (reader.next(word, gap)) {
+    bool known = false;
+    for (const std::uint16_t classes : word_classes(fold(word))) {
+      known = known || (classes & (kStop | kEmpty)) != 0;
+    }
+    says_something = says_something || !known;
+  }
+  if (!says_something) return {};
+  const std::string whole = clean(title);
+  std::string cut;
+  std::size_t words = 0;
+  std::size_t letters = 0;
+  for (const char c : whole) {
+    if (c == ' ' && (++words == kMostWords)) break;
+    // Writing without blanks is cut by length.
+    if ((static_cast<unsigned char>(c) & 0xc0) != 0x80 && ++letters > 60) break;
+    cut += c;
+  }
+  while (!cut.empty() && (cut.back() == ',' || cut.back() == ';' || cut.back() == ':' ||
+                          cut.back() == '.' || cut.back() == ' ')) {
+    cut.pop_back();
+  }
+  return capitalized(cut);
+}
+
+std::vector<LevelNames> name_levels(const Corpus& corpus, const PhraseTable& table,
+                                    std::span<const LevelToName> levels,
+                                    std::span<const std::string_view> texts,
+                                    std::span<const std::string_view> titles, std::size_t n_phrases,
+                                    Workers& workers, Monitor& monitor) {
+  Namer namer(corpus, table, levels, texts, titles);
+  namer.spell(workers, monitor);
+  std::vector<LevelNames> names;
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    monitor.throw_if_cancelled();
+    names.push_back(namer.name_level(l, n_phrases));
+  }
+  return names;
+}
+
+}  // namespace knowmap::label

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "label/merge_tree.hpp"
+#include "label/phrases.hpp"
+
+namespace knowmap::label {
+
+/// A phrase that may name a region.
+struct Candidate {
+  std::uint32_t phrase = 0;
+  float score = 0;        ///< as a name
+  float distinction = 0;  ///< c-TF-IDF
+  float coverage = 0;     ///< share of the region's texts that hold it
+};
+
+/// The best phrases of a region, best first by score, and for each pair of the
+/// first `paired` the texts of the region that hold both.
+struct Candidates {
+  static constexpr std::size_t kMost = 48;
+  static constexpr std::size_t kPaired = 20;
+  std::vector<Candidate> best;
+  std::size_t paired = 0;
+  std::vector<std::uint32_t> together;  // (paired, paired)
+};
+
+/// Scores the phrases of each group of rows.
+///
+/// A phrase names a region as a search word finds it: by precision (its texts
+/// lie in the region) and recall (the region's texts hold it), joined in an
+/// F-measure that leans to precision, since few texts say what they are about
+/// in so many words. So a wide region gets a wide word and its parts narrow
+/// ones. What a text says that its subject *is*, and its title, count more than
+/// mere mention. Beside it stands c-TF-IDF (Grootendorst 2022, arXiv
+/// 2203.05794), by texts instead of occurrences.
+std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& table,
+                                      const Groups& groups, Workers& workers, Monitor& monitor);
+
+/// How fit a phrase is for a name, whatever the region: 0 = not at all. Nouns
+/// are told from other words by where they stand: they end (in Spanish and
+/// French begin) runs of words, and seldom follow "was" or "to".
+float fitness(const Corpus& corpus, const Phrase& phrase);
+
+/// The word that says what sort of thing the phrase is.
+std::uint32_t head_word(const Phrase& phrase);
+
+}  // namespace knowmap::label

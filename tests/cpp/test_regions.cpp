@@ -1,0 +1,380 @@
+// Regions: nested, named once, the same on any number of threads, and named by
+// the words that were planted in them.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <string>
+
+#include "knowmap/error.hpp"
+#include "knowmap/labeler.hpp"
+#include "support/random.hpp"
+
+namespace knowmap {
+namespace {
+
+double draw(std::uint64_t item, std::uint64_t step) {
+  return unit(random_bits(7, RandomStage::sample, item, step));
+}
+
+/// A collection with a clump on the map for each subject.
+struct Collection {
+  Matrix map;
+  Matrix embedding;
+  std::vector<std::string> texts;
+  std::vector<std::string> titles;
+
+  static std::vector<std::string_view> views(const std::vector<std::string>& strings) {
+    return {strings.begin(), strings.end()};
+  }
+  std::vector<RegionLevel> name(const RegionOptions& options = {}) const {
+    return name_regions(map, embedding, views(texts), views(titles), options);
+  }
+};
+
+constexpr std::size_t kDim = 16;
+
+/// `write(subject, i)` makes the texts; subjects lie on a circle.
+template <class Write>
+Collection planted(std::size_t n, std::size_t subjects, const Write& write) {
+  Collection c;
+  c.map = Matrix(n, 2);
+  c.embedding = Matrix(n, kDim);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t s = i % subjects;
+    const double angle = 6.2831853 * static_cast<double>(s) / static_cast<double>(subjects);
+    const double r = 0.8 * std::sqrt(draw(i, 0)), a = 6.2831853 * draw(i, 1);
+    c.map(i, 0) = static_cast<float>(10 * std::cos(angle) + r * std::cos(a));
+    c.map(i, 1) = static_cast<float>(10 * std::sin(angle) + r * std::sin(a));
+    for (std::size_t d = 0; d < kDim; ++d) {
+      c.embedding(i, d) = static_cast<float>((d == s % kDim ? 3 : 0) + draw(i, 2 + d) - 0.5);
+    }
+    c.texts.push_back(write(s, i));
+    c.titles.push_back("Article " + std::to_string(i));
+  }
+  return c;
+}
+
+const std::vector<std::string> kNouns{"chess", "volcano", "violin", "glacier", "orchid", "turbine"};
+const std::vector<std::string> kFiller{"structure", "season",  "journey", "meaning", "shadow",
+                                       "corner",    "balance", "garden",  "signal",  "weather"};
+
+std::string english(std::size_t s, std::size_t i) {
+  return "The " + kNouns[s] + " was described in a book about the " +
+         kFiller[bounded(random_bits(1, RandomStage::sample, i), 10)] + " and the " +
+         kFiller[bounded(random_bits(2, RandomStage::sample, i), 10)] + ". It is known for the " +
+         kNouns[s] + ".";
+}
+
+std::set<std::string> names_of(const RegionLevel& level) {
+  std::set<std::string> names;
+  for (const Region& region : level.regions) names.insert(region.name);
+  return names;
+}
+
+void expect_sound(const std::vector<RegionLevel>& levels, std::size_t n) {
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    const RegionLevel& level = levels[l];
+    ASSERT_EQ(level.assignment.size(), n);
+    std::vector<std::size_t> sizes(level.regions.size());
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < n; ++i) {
+      ASSERT_GE(level.assignment[i], 0);
+      ASSERT_LT(static_cast<std::size_t>(level.assignment[i]), level.regions.size());
+      const auto r = static_cast<std::size_t>(level.assignment[i]);
+      ++sizes[r];
+      if (l > 0) {
+        EXPECT_EQ(level.regions[r].parent, levels[l - 1].assignment[i]);
+      }
+    }
+    for (std::size_t r = 0; r < level.regions.size(); ++r) {
+      const Region& region = level.regions[r];
+      EXPECT_EQ(region.size, sizes[r]);
+      EXPECT_GT(region.size, 0u);
+      EXPECT_FALSE(region.name.empty());
+      EXPECT_TRUE(names.insert(region.name).second) << "twice: " << region.name;
+      EXPECT_LE(std::count(region.name.begin(), region.name.end(), ' '), 4) << region.name;
+      EXPECT_FALSE(region.exemplars.empty());
+      for (const std::int64_t row : region.exemplars) {
+        EXPECT_EQ(level.assignment[static_cast<std::size_t>(row)], static_cast<std::int32_t>(r));
+      }
+      if (l == 0) {
+        EXPECT_EQ(region.parent, -1);
+      }
+      std::int32_t above = region.parent;
+      for (std::size_t up = l; up > 0; --up) {
+        EXPECT_NE(region.name, levels[up - 1].regions[static_cast<std::size_t>(above)].name);
+        above = levels[up - 1].regions[static_cast<std::size_t>(above)].parent;
+      }
+    }
+  }
+}
+
+std::string all_of(const std::vector<RegionLevel>& levels) {
+  std::string all;
+  for (const RegionLevel& level : levels) {
+    for (const Region& r : level.regions) {
+      all += r.name + "|" + std::to_string(r.x) + "," + std::to_string(r.y) + "|" +
+             std::to_string(r.size) + "|" + std::to_string(r.parent) + "|";
+      for (const auto& p : r.phrases) all += p + ";";
+      for (const auto e : r.exemplars) all += std::to_string(e) + ",";
+      all += "\n";
+    }
+    for (const auto a : level.assignment) all += std::to_string(a) + " ";
+  }
+  return all;
+}
+
+TEST(Regions, PlantedSubjectsAreFoundAndNamed) {
+  const Collection c = planted(600, kNouns.size(), english);
+  RegionOptions options;
+  options.level_sizes = {kNouns.size()};
+  const auto levels = c.name(options);
+  expect_sound(levels, 600);
+  ASSERT_EQ(levels.size(), 1u);
+  ASSERT_EQ(levels[0].regions.size(), kNouns.size());
+  for (std::size_t i = 0; i < 600; ++i) {
+    EXPECT_EQ(levels[0].assignment[i], levels[0].assignment[i % kNouns.size()]);
+  }
+  for (std::size_t s = 0; s < kNouns.size(); ++s) {
+    const Region& region = levels[0].regions[static_cast<std::size_t>(levels[0].assignment[s])];
+    std::string wanted = kNouns[s];
+    wanted[0] = static_cast<char>(wanted[0] - 'a' + 'A');
+    EXPECT_EQ(region.name, wanted);
+    ASSERT_FALSE(region.phrases.empty());
+    EXPECT_EQ(region.phrases[0], kNouns[s]);
+    const double angle = 6.2831853 * static_cast<double>(s) / static_cast<double>(kNouns.size());
+    EXPECT_NEAR(region.x, 10 * std::cos(angle), 0.8);
+    EXPECT_NEAR(region.y, 10 * std::sin(angle), 0.8);
+  }
+}
+
+TEST(Regions, SortsOfPeopleInThePlural) {
+  const std::vector<std::string> kinds{"physicist", "painter", "novelist"};
+  const Collection c = planted(300, 3, [&](std::size_t s, std::size_t i) {
+    const std::vector<std::string> lands{"American", "German", "Danish", "Greek"};
+    return "Person " + std::to_string(i) + " (born 1900) was " + (i % 4 == 0 ? "an " : "a ") +
+           lands[i / 3 % 4] + " " + kinds[s] +
+           ", known for many works. She was born in a small town.";
+  });
+  RegionOptions options;
+  options.level_sizes = {3};
+  const auto levels = c.name(options);
+  const std::set<std::string> names = names_of(levels[0]);
+  EXPECT_EQ(names, (std::set<std::string>{"Novelists", "Painters", "Physicists"}));
+}
+
+TEST(Regions, NestedAtEveryLevel) {
+  const Collection c = planted(2000, kNouns.size(), english);
+  for (const auto& sizes : {std::vector<std::size_t>{}, {2, 6, 20}, {1, 1, 5}, {3, 1000}}) {
+    RegionOptions options;
+    options.level_sizes = sizes;
+    const auto levels = c.name(options);
+    expect_sound(levels, 2000);
+    if (!sizes.empty()) {
+      ASSERT_EQ(levels.size(), sizes.size());
+      for (std::size_t l = 0; l < sizes.size(); ++l) {
+        EXPECT_LE(levels[l].regions.size(), sizes[l]);
+      }
+    }
+  }
+}
+
+TEST(Regions, LeastSize) {
+  const Collection c = planted(1500, kNouns.size(), english);
+  RegionOptions options;
+  options.level_sizes = {500};
+  options.min_region_size = 40;
+  const auto levels = c.name(options);
+  EXPECT_GT(levels[0].regions.size(), 6u);
+  for (const Region& region : levels[0].regions) EXPECT_GE(region.size, 40u);
+}
+
+TEST(Regions, ThreadsDoNotMatter) {
+  const Collection c = planted(3000, kNouns.size(), english);
+  std::string first;
+  for (const int threads : {1, 2, 4, 7}) {
+    RegionOptions options;
+    options.threads = threads;
+    const std::string now = all_of(c.name(options));
+    if (first.empty()) first = now;
+    EXPECT_EQ(now, first) << threads << " threads";
+  }
+}
+
+TEST(Regions, SpanishAndFrenchGrammarIsNoName) {
+  struct Case {
+    std::string before, after;
+    std::vector<std::string> nouns, names;
+  };
+  for (const Case& language : {Case{"Se trata de un libro que fue escrito sobre el ",
+                                    " y sobre la vida de los que lo son",
+                                    {"ajedrez", "volcán", "violín"},
+                                    {"Ajedrez", "Violín", "Volcán"}},
+                               Case{"C'est un livre qui a été écrit sur l'",
+                                    " et sur la vie de ceux qui le sont",
+                                    {"échiquier", "orchidée", "avion"},
+                                    {"Avion", "Orchidée", "Échiquier"}}}) {
+    const Collection c = planted(300, 3, [&](std::size_t s, std::size_t) {
+      return language.before + language.nouns[s] + language.after + ".";
+    });
+    RegionOptions options;
+    options.level_sizes = {3};
+    const std::set<std::string> names = names_of(c.name(options)[0]);
+    EXPECT_EQ(names, std::set<std::string>(language.names.begin(), language.names.end()));
+  }
+}
+
+TEST(Regions, ProperNounsKeepTheirCapitals) {
+  const Collection c = planted(200, 2, [](std::size_t s, std::size_t) {
+    return std::string("There was a war of the ") + (s == 0 ? "Roman Empire" : "coffee house") +
+           " and it was long. The outcome of it is told.";
+  });
+  RegionOptions options;
+  options.level_sizes = {2};
+  const std::set<std::string> names = names_of(c.name(options)[0]);
+  EXPECT_EQ(names, (std::set<std::string>{"Coffee house", "Roman Empire"}));
+}
+
+TEST(Regions, EmptyPhrasesYearsAndNumbersAreNoNames) {
+  const Collection c = planted(200, 2, [](std::size_t s, std::size_t) {
+    return std::string("Various other things 1984 2001 miscellaneous general 42 ") +
+           (s == 0 ? "sundial" : "waterwheel");
+  });
+  RegionOptions options;
+  options.level_sizes = {2};
+  const std::set<std::string> names = names_of(c.name(options)[0]);
+  EXPECT_EQ(names, (std::set<std::string>{"Sundial", "Waterwheel"}));
+}
+
+TEST(Regions, AnyScript) {
+  const std::vector<std::string> scripts{"人工知能は機械学習の研究である",
+                                         "Шахматы — логическая настольная игра",
+                                         "الشطرنج لعبة لوحية إستراتيجية",
+                                         "หมากรุกเป็นเกมกระดาน",
+                                         "शतरंज एक बोर्ड खेल है",
+                                         "체스는 두 사람이 하는 게임이다",
+                                         "\xff\xfe\x80 broken \xc3 bytes \xed\xa0\x80",
+                                         "😀😀 👩‍👩‍👧 🏳️‍🌈",
+                                         "</script><img onerror=alert(1)>",
+                                         "\u202eevil\u202c \u0000 \u200b"};
+  Collection c = planted(400, 10, [&](std::size_t s, std::size_t) { return scripts[s]; });
+  for (std::size_t i = 0; i < 400; ++i) c.titles[i] = scripts[i % 10].substr(0, 7);
+  expect_sound(c.name(), 400);
+  RegionOptions options;
+  options.level_sizes = {10, 20};
+  const auto levels = c.name(options);
+  expect_sound(levels, 400);
+  for (const Region& r : levels[0].regions) {
+    EXPECT_EQ(r.name.find("\u202e"), std::string::npos);
+    EXPECT_EQ(r.name.find('\xff'), std::string::npos);
+  }
+}
+
+TEST(Regions, FewRows) {
+  for (std::size_t n = 0; n < 12; ++n) {
+    const Collection c = planted(n, 3, english);
+    const auto levels = c.name();
+    expect_sound(levels, n);
+    EXPECT_EQ(levels.empty(), n == 0);
+    RegionOptions options;
+    options.level_sizes = {1, 2, 3};
+    expect_sound(c.name(options), n);
+  }
+}
+
+TEST(Regions, NothingToTellApart) {
+  const std::size_t n = 700;
+  Collection c;
+  c.map = Matrix(n, 2, 1.0f);  // all in one place
+  c.embedding = Matrix(n, 4, 0.0f);
+  c.texts.assign(n, "the same text about a lighthouse");
+  c.titles.assign(n, "Same");
+  RegionOptions options;
+  options.level_sizes = {1, 4, 12};
+  expect_sound(c.name(), n);
+  expect_sound(c.name(options), n);
+  c.texts.assign(n, "");
+  expect_sound(c.name(options), n);
+  c.titles.clear();
+  const auto levels = c.name(options);
+  expect_sound(levels, n);
+  EXPECT_EQ(levels[0].regions[0].name.rfind("Region ", 0), 0u);
+}
+
+TEST(Regions, TitlesWhereTextsSayNothing) {
+  Collection c = planted(100, 2, [](std::size_t, std::size_t) { return std::string(); });
+  for (std::size_t i = 0; i < 100; ++i)
+    c.titles[i] = (i % 2 ? "Lantern " : "Compass ") + std::to_string(i);
+  RegionOptions options;
+  options.level_sizes = {2};
+  const std::set<std::string> names = names_of(c.name(options)[0]);
+  EXPECT_EQ(names, (std::set<std::string>{"Compass", "Lantern"}));
+}
+
+TEST(Regions, WithoutEmbedding) {
+  Collection c = planted(600, kNouns.size(), english);
+  c.embedding = Matrix();
+  RegionOptions options;
+  options.level_sizes = {6};
+  const auto levels = c.name(options);
+  expect_sound(levels, 600);
+  EXPECT_EQ(levels[0].regions.size(), 6u);
+}
+
+TEST(Regions, HugeTextsAndWords) {
+  Collection c = planted(40, 2, english);
+  c.texts[3] = std::string(1 << 20, 'x');
+  c.texts[4].clear();
+  for (int i = 0; i < 200000; ++i) c.texts[4] += "word ";
+  c.texts[5] = std::string(100000, '\n');
+  c.titles[6] = std::string(100000, 'T');
+  expect_sound(c.name(), 40);
+}
+
+TEST(Regions, RefusesMistakes) {
+  Collection c = planted(50, 2, english);
+  const auto texts = Collection::views(c.texts);
+  const auto titles = Collection::views(c.titles);
+  EXPECT_THROW(name_regions(c.embedding, c.embedding, texts, titles), std::invalid_argument);
+  EXPECT_THROW(name_regions(c.map, c.embedding, std::span(texts).first(3), titles),
+               std::invalid_argument);
+  EXPECT_THROW(name_regions(c.map, c.embedding, texts, std::span(titles).first(3)),
+               std::invalid_argument);
+  EXPECT_THROW(name_regions(c.map, c.embedding.view().slice(0, 3), texts, titles),
+               std::invalid_argument);
+  RegionOptions options;
+  options.level_sizes = {5, 2};
+  EXPECT_THROW(c.name(options), std::invalid_argument);
+  options.level_sizes = {0};
+  EXPECT_THROW(c.name(options), std::invalid_argument);
+  c.embedding(7, 3) = std::numeric_limits<float>::infinity();
+  EXPECT_THROW(c.name(), std::invalid_argument);
+  c.embedding = Matrix();
+  c.map(7, 1) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(c.name(), std::invalid_argument);
+}
+
+TEST(Regions, TellsProgressAndCancels) {
+  const Collection c = planted(4000, kNouns.size(), english);
+  RegionOptions options;
+  std::uint64_t last = 0, total = 0;
+  options.progress = [&](const Progress& p) {
+    EXPECT_GE(p.done, last);
+    last = p.done;
+    total = p.total;
+    EXPECT_EQ(p.stage, "label");
+    return true;
+  };
+  c.name(options);
+  EXPECT_EQ(last, total);
+  EXPECT_EQ(total, 5u * 4000);
+  options.progress = [](const Progress&) { return false; };
+  EXPECT_THROW(c.name(options), CancelledError);
+}
+
+}  // namespace
+}  // namespace knowmap

@@ -43,9 +43,10 @@ def test_kinds_of_labels(split):
     X, *_ = split
     numbers = np.arange(len(X)) % 3
     numbers[:10] = -1
-    labeler = km.KnnLabeler(min_confidence=1.1).fit(X, numbers)
+    labeler = km.KnnLabeler(min_confidence=1.0).fit(X, numbers)
     assert labeler.classes_.tolist() == [0, 1, 2]
-    assert (labeler.predict(X[:4]) == -1).all()
+    predicted = labeler.predict(X)
+    assert predicted.dtype == np.int64 and (predicted == -1).mean() > 0.9
     assert km.KnnLabeler().fit(X, [None, "", float("nan"), *["x"] * (len(X) - 3)]).predict(X[:2]).tolist() == ["x", "x"]
 
 

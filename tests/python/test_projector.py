@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 def test_graph_equals_brute_force(embeddings):
     indices, distances = km.knn_graph(embeddings, 10)
     oracle = NearestNeighbors(n_neighbors=11, metric="cosine", algorithm="brute").fit(embeddings.astype(np.float64))
-    expected, _ = oracle.kneighbors(embeddings.astype(np.float64))
+    _, expected = oracle.kneighbors(embeddings.astype(np.float64))
     assert (indices == expected[:, 1:]).mean() > 0.999
     assert (np.diff(distances, axis=1) >= 0).all()
     queried, _ = km.knn_query(embeddings, embeddings[:5], 3)

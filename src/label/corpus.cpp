@@ -322,41 +322,44 @@ Corpus read_corpus(std::span<const std::string_view> texts,
     if (unreadable >= 50 && corpus.word_rows[w] * 5 >= unreadable) unlisted |= kStop;
   }
 
-  // Plurals are counted with their singular, where that is a word of some use
-  // ("physics" stays; "physic" is none).
-  std::unordered_map<std::string_view, std::uint32_t> number_of;
-  for (std::size_t w = 1; w < corpus.words.size(); ++w) {
-    number_of.emplace(corpus.words[w], static_cast<std::uint32_t>(w));
-  }
-  std::vector<std::uint32_t> one(corpus.words.size());
-  for (std::size_t w = 0; w < one.size(); ++w) one[w] = static_cast<std::uint32_t>(w);
-  for (std::size_t w = 1; w < corpus.words.size(); ++w) {
-    bool done = false;
-    for (std::size_t l = 0; l < kLanguages && !done; ++l) {
-      if (texts_in[l] * 20 < n || texts_in[l] == 0) continue;
-      if ((corpus.classes[w][l] & kStop) != 0) break;
-      for (const std::string& singular : singulars(corpus.words[w], static_cast<Language>(l))) {
-        const auto found = number_of.find(singular);
-        if (found == number_of.end() || found->second == w) continue;
-        const std::uint32_t to = found->second;
-        if ((corpus.classes[to][l] & kStop) != 0) continue;
-        if (corpus.word_rows[to] * 50 < corpus.word_rows[w]) continue;
-        one[w] = to;
-        done = true;
-        break;
+  const auto merge_plurals = [&](std::size_t, int) {
+    // Plurals are counted with their singular, where that is a word of some use
+    // ("physics" stays; "physic" is none).
+    std::unordered_map<std::string_view, std::uint32_t> number_of;
+    for (std::size_t w = 1; w < corpus.words.size(); ++w) {
+      number_of.emplace(corpus.words[w], static_cast<std::uint32_t>(w));
+    }
+    std::vector<std::uint32_t> one(corpus.words.size());
+    for (std::size_t w = 0; w < one.size(); ++w) one[w] = static_cast<std::uint32_t>(w);
+    for (std::size_t w = 1; w < corpus.words.size(); ++w) {
+      if ((w & 4095) == 0) monitor.throw_if_cancelled();
+      bool done = false;
+      for (std::size_t l = 0; l < kLanguages && !done; ++l) {
+        if (texts_in[l] * 20 < n || texts_in[l] == 0) continue;
+        if ((corpus.classes[w][l] & kStop) != 0) break;
+        for (const std::string& singular : singulars(corpus.words[w], static_cast<Language>(l))) {
+          const auto found = number_of.find(singular);
+          if (found == number_of.end() || found->second == w) continue;
+          const std::uint32_t to = found->second;
+          if ((corpus.classes[to][l] & kStop) != 0) continue;
+          if (corpus.word_rows[to] * 50 < corpus.word_rows[w]) continue;
+          one[w] = to;
+          done = true;
+          break;
+        }
       }
     }
-  }
-  for (std::size_t w = 1; w < one.size(); ++w) {
-    std::uint32_t to = one[w];
-    for (int step = 0; step < 3 && one[to] != to; ++step) to = one[to];
-    if (to == w || one[to] != to) continue;
-    corpus.word_rows[to] += corpus.word_rows[w];
-    for (std::size_t l = 0; l <= kLanguages; ++l) corpus.classes[to][l] |= corpus.classes[w][l];
-    one[w] = to;
-  }
-  for (std::uint32_t& word : corpus.word_of_spelling) word = one[word];
-  monitor.throw_if_cancelled();
+    for (std::size_t w = 1; w < one.size(); ++w) {
+      std::uint32_t to = one[w];
+      for (int step = 0; step < 3 && one[to] != to; ++step) to = one[to];
+      if (to == w || one[to] != to) continue;
+      corpus.word_rows[to] += corpus.word_rows[w];
+      for (std::size_t l = 0; l <= kLanguages; ++l) corpus.classes[to][l] |= corpus.classes[w][l];
+      one[w] = to;
+    }
+    for (std::uint32_t& word : corpus.word_of_spelling) word = one[word];
+  };
+  workers.run(1, merge_plurals, &monitor);
   return corpus;
 }
 

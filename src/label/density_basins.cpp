@@ -97,29 +97,33 @@ Basins density_basins(MatrixView<const float> map, Workers& workers, Monitor& mo
         }
       },
       &monitor);
-  std::vector<std::int32_t> path;
-  for (std::size_t i = 0; i < n; ++i) {
-    std::int32_t at = static_cast<std::int32_t>(i);
-    path.clear();
-    while (basins.of_row[at] < 0 && up[at] != at) {
-      path.push_back(at);
-      at = up[at];
+  const auto settle = [&](std::size_t, int) {
+    std::vector<std::int32_t> path;
+    for (std::size_t i = 0; i < n; ++i) {
+      if ((i & 65535) == 0) monitor.throw_if_cancelled();
+      std::int32_t at = static_cast<std::int32_t>(i);
+      path.clear();
+      while (basins.of_row[at] < 0 && up[at] != at) {
+        path.push_back(at);
+        at = up[at];
+      }
+      if (basins.of_row[at] < 0) basins.of_row[at] = static_cast<std::int32_t>(basins.count++);
+      for (const std::int32_t row : path) basins.of_row[row] = basins.of_row[at];
     }
-    if (basins.of_row[at] < 0) basins.of_row[at] = static_cast<std::int32_t>(basins.count++);
-    for (const std::int32_t row : path) basins.of_row[row] = basins.of_row[at];
-  }
-  monitor.throw_if_cancelled();
 
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < k; ++j) {
-      const std::int32_t a = basins.of_row[i];
-      const std::int32_t b = basins.of_row[neighbors[i * k + j]];
-      if (a != b) basins.borders.emplace_back(std::min(a, b), std::max(a, b));
+    for (std::size_t i = 0; i < n; ++i) {
+      if ((i & 65535) == 0) monitor.throw_if_cancelled();
+      for (std::size_t j = 0; j < k; ++j) {
+        const std::int32_t a = basins.of_row[i];
+        const std::int32_t b = basins.of_row[neighbors[i * k + j]];
+        if (a != b) basins.borders.emplace_back(std::min(a, b), std::max(a, b));
+      }
     }
-  }
-  std::sort(basins.borders.begin(), basins.borders.end());
-  basins.borders.erase(std::unique(basins.borders.begin(), basins.borders.end()),
-                       basins.borders.end());
+    std::sort(basins.borders.begin(), basins.borders.end());
+    basins.borders.erase(std::unique(basins.borders.begin(), basins.borders.end()),
+                         basins.borders.end());
+  };
+  workers.run(1, settle, &monitor);
   return basins;
 }
 

@@ -281,30 +281,35 @@ PhraseTable find_phrases(const Corpus& corpus, Workers& workers, Monitor& monito
       },
       &monitor);
 
-  table.offsets.assign(n + 1, 0);
-  for (std::size_t row = 0; row < n; ++row)
-    table.offsets[row + 1] = table.offsets[row] + lengths[row];
-  table.mentions.resize(table.offsets[n]);
-  for (std::size_t item = 0; item < n_ranges; ++item) {
-    std::copy(
-        parts[item].begin(), parts[item].end(),
-        table.mentions.begin() + static_cast<std::ptrdiff_t>(table.offsets[item * kRangeRows]));
-    std::vector<Mention>().swap(parts[item]);
-  }
-  // A run's length is in its hash alone; its first place is one of one length.
-  for (std::size_t i = 0; i < hashes.size(); ++i) {
-    const std::uint64_t place = first_place[i];
-    if (place == std::numeric_limits<std::uint64_t>::max()) continue;
-    const std::size_t row = place >> 16;
-    const auto tokens = (place & (1u << 15)) != 0 ? corpus.title(row) : corpus.text(row);
-    const std::size_t begin = place & 0x7fff;
-    Phrase& phrase = table.phrases[i];
-    for (std::size_t length = 1; length <= 3 && begin + length <= tokens.size(); ++length) {
-      if (hash_of(corpus, tokens, begin, length) != hashes[i]) continue;
-      phrase.length = static_cast<std::uint32_t>(length);
-      for (std::size_t j = 0; j < length; ++j) phrase.words[j] = corpus.word(tokens[begin + j]);
+  const auto gather = [&](std::size_t, int) {
+    table.offsets.assign(n + 1, 0);
+    for (std::size_t row = 0; row < n; ++row)
+      table.offsets[row + 1] = table.offsets[row] + lengths[row];
+    table.mentions.resize(table.offsets[n]);
+    for (std::size_t item = 0; item < n_ranges; ++item) {
+      monitor.throw_if_cancelled();
+      std::copy(
+          parts[item].begin(), parts[item].end(),
+          table.mentions.begin() + static_cast<std::ptrdiff_t>(table.offsets[item * kRangeRows]));
+      std::vector<Mention>().swap(parts[item]);
     }
-  }
+    // A run's length is in its hash alone; its first place is one of one length.
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      if ((i & 65535) == 0) monitor.throw_if_cancelled();
+      const std::uint64_t place = first_place[i];
+      if (place == std::numeric_limits<std::uint64_t>::max()) continue;
+      const std::size_t row = place >> 16;
+      const auto tokens = (place & (1u << 15)) != 0 ? corpus.title(row) : corpus.text(row);
+      const std::size_t begin = place & 0x7fff;
+      Phrase& phrase = table.phrases[i];
+      for (std::size_t length = 1; length <= 3 && begin + length <= tokens.size(); ++length) {
+        if (hash_of(corpus, tokens, begin, length) != hashes[i]) continue;
+        phrase.length = static_cast<std::uint32_t>(length);
+        for (std::size_t j = 0; j < length; ++j) phrase.words[j] = corpus.word(tokens[begin + j]);
+      }
+    }
+  };
+  workers.run(1, gather, &monitor);
   return table;
 }
 

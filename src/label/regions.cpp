@@ -241,9 +241,11 @@ std::vector<std::vector<std::int64_t>> typical_rows(const Groups& groups,
 
 /// The tree's cuts as levels, regions numbered from the largest.
 std::vector<RegionLevel> cut_levels(const label::Basins& basins, const label::MergeTree& tree,
-                                    const std::vector<std::size_t>& sizes, bool wanted) {
+                                    const std::vector<std::size_t>& sizes, bool wanted,
+                                    const Monitor& monitor) {
   std::vector<RegionLevel> levels;
   for (const std::size_t size : sizes) {
+    monitor.throw_if_cancelled();
     const std::vector<std::int32_t> of_basin = tree.cut(size);
     const auto count =
         static_cast<std::size_t>(*std::max_element(of_basin.begin(), of_basin.end())) + 1;
@@ -303,7 +305,9 @@ std::vector<RegionLevel> name_regions(MatrixView<const float> map,
   {
     const label::Basins basins = label::density_basins(map, workers, monitor);
     const label::MergeTree tree(basins, map, embedding, min_size, workers, monitor);
-    levels = cut_levels(basins, tree, sizes, wanted);
+    workers.run(
+        1, [&](std::size_t, int) { levels = cut_levels(basins, tree, sizes, wanted, monitor); },
+        &monitor);
   }
 
   const label::Corpus corpus = label::read_corpus(texts, titles, workers, monitor);

@@ -82,6 +82,7 @@ constexpr Words kWords[] = {
      "service services program project approach "
      "model standard value measure test need help support attention knowledge information data "
      "skill quality ability relationship relation difference purpose reason cause function "
+     "reign border borders personnel bill bills tail tails view views "
      "majority rest origin site location community style stage step element component "
      "length width height weight distance total inhabitant inhabitants people's human humans "
      "real full true single double simple complex basic natural physical traditional ancient "

@@ -42,17 +42,18 @@ ForceKernel force_kernel() {
 
 namespace {
 
-/// Groups of pairs. More make it more like one edge at a time, and make threads
-/// wait for one another more often; 4 and 8 gave equal maps.
-constexpr std::size_t kGroups = 4;
+/// Groups of pairs. More make it more like one edge at a time, and cost a round
+/// of all vertices each; with many vertices few of a vertex's neighbours move at
+/// a time anyway.
+std::size_t groups_for(std::size_t n) { return n <= 50000 ? 8 : 4; }
 /// Up to this many vertices a pass is run by the calling thread: waking others
 /// would take longer.
 constexpr std::size_t kAlone = 512;
 
 /// The group of a pair, the same from both its ends.
-std::size_t group_of(std::size_t a, std::size_t b) {
+std::size_t group_of(std::size_t a, std::size_t b, std::size_t groups) {
   const std::uint64_t pair = static_cast<std::uint64_t>(std::min(a, b)) << 32 | std::max(a, b);
-  return mix(pair + 0x9e3779b97f4a7c15ULL) % kGroups;
+  return mix(pair + 0x9e3779b97f4a7c15ULL) % groups;
 }
 
 }  // namespace
@@ -75,26 +76,34 @@ float learning_rate_at(float initial, std::size_t epoch, std::size_t n_epochs) {
 
 Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& options)
     : options_(options),
-      offsets_(graph.rows() * kGroups + 1),
+      groups_(groups_for(graph.rows())),
+      offsets_(graph.rows() * groups_ + 1),
       tails_(graph.size()),
+      rates_(graph.size()),
       positions_(std::move(start)),
       next_(positions_.rows(), positions_.cols()) {
+  const std::size_t n = graph.rows();
   float largest = 0;
   for (const float w : graph.weights) largest = std::max(largest, w);
   const std::vector<std::uint32_t> rates = sample_rates(graph.weights, largest);
-  rates_.resize(rates.size());
-  std::size_t at = 0;
-  for (std::size_t v = 0; v < graph.rows(); ++v) {
-    for (std::size_t g = 0; g < kGroups; ++g) {
-      offsets_[v * kGroups + g] = at;
-      for (std::size_t e = graph.offsets[v]; e < graph.offsets[v + 1]; ++e) {
-        if (group_of(v, static_cast<std::size_t>(graph.columns[e])) != g) continue;
-        tails_[at] = graph.columns[e];
-        rates_[at++] = rates[e];
-      }
+  // A group's edges lie together, so that a pass reads no others.
+  std::vector<std::uint8_t> groups(graph.size());
+  for (std::size_t v = 0; v < n; ++v) {
+    for (std::size_t e = graph.offsets[v]; e < graph.offsets[v + 1]; ++e) {
+      const std::size_t g = group_of(v, static_cast<std::size_t>(graph.columns[e]), groups_);
+      groups[e] = static_cast<std::uint8_t>(g);
+      ++offsets_[g * n + v + 1];
     }
   }
-  offsets_.back() = at;
+  for (std::size_t at = 0; at + 1 < offsets_.size(); ++at) offsets_[at + 1] += offsets_[at];
+  std::vector<std::size_t> next(offsets_.begin(), offsets_.end() - 1);
+  for (std::size_t v = 0; v < n; ++v) {
+    for (std::size_t e = graph.offsets[v]; e < graph.offsets[v + 1]; ++e) {
+      const std::size_t at = next[groups[e] * n + v]++;
+      tails_[at] = graph.columns[e];
+      rates_[at] = rates[e];
+    }
+  }
   for (std::size_t v = 0; v < graph.rows(); v += kLayoutGrain) {
     const std::size_t end = std::min(graph.rows(), v + kLayoutGrain);
     widest_ = std::max(widest_, graph.offsets[end] - graph.offsets[v]);
@@ -125,7 +134,6 @@ void Layout::run(std::size_t epochs, Workers& workers, Monitor* monitor) {
   LayoutStep step{};
   step.dims = positions_.cols();
   step.n_others = static_cast<std::uint32_t>(positions_.rows());
-  step.stride = kGroups;
   step.tails = tails_.data();
   step.rates = rates_.data();
   step.same = true;
@@ -138,12 +146,12 @@ void Layout::run(std::size_t epochs, Workers& workers, Monitor* monitor) {
     step.epoch = static_cast<std::uint32_t>(epoch_);
     step.alpha = learning_rate_at(options_.learning_rate, epoch_, options_.n_epochs);
     // In the first epoch nothing is sampled: no period has gone yet.
-    for (std::size_t pass = 0; epoch_ > 0 && pass < 2 * kGroups; ++pass) {
+    for (std::size_t pass = 0; epoch_ > 0 && pass < 2 * groups_; ++pass) {
       step.positions = positions_.data();
       step.others = positions_.data();
       step.next = next_.data();
-      step.offsets = offsets_.data() + pass % kGroups;
-      step.negatives = pass < kGroups ? (negatives + 1) / 2 : negatives / 2;
+      step.offsets = offsets_.data() + pass % groups_ * positions_.rows();
+      step.negatives = pass < groups_ ? (negatives + 1) / 2 : negatives / 2;
       step.key = random_bits(options_.seed, RandomStage::negative, epoch_, pass);
       run_pass(step, workers, monitor);
       std::swap(positions_, next_);

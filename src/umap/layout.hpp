@@ -50,7 +50,8 @@ class Layout {
   void run_pass(const LayoutStep& step, Workers& workers, Monitor* monitor);
 
   LayoutOptions options_;
-  /// Edges by vertex and, within it, by group.
+  std::size_t groups_;
+  /// Edges by group and, within it, by vertex.
   std::vector<std::size_t> offsets_;
   std::vector<std::int32_t> tails_;
   std::vector<std::uint32_t> rates_;

@@ -414,8 +414,7 @@ void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch
   std::uint32_t most = 0;
   for (Size v = begin; v < end; ++v) {
     const std::uint32_t count =
-        sampled(step, step.offsets[v * step.stride], step.offsets[v * step.stride + 1],
-                scratch.tails + written);
+        sampled(step, step.offsets[v], step.offsets[v + 1], scratch.tails + written);
     scratch.begins[v - begin] = written;
     scratch.counts[v - begin] = count;
     written += count;

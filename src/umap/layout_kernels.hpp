@@ -16,9 +16,8 @@ struct LayoutStep {
   const float* others;
   std::size_t dims;
   std::uint32_t n_others;
-  /// The edges at work: those of v are at [offsets[v * stride], offsets[v * stride + 1]).
+  /// The edges at work: those of v are at [offsets[v], offsets[v + 1]).
   const std::size_t* offsets;
-  std::size_t stride;
   const std::int32_t* tails;
   /// Samples an epoch, in 2^-31.
   const std::uint32_t* rates;

@@ -405,7 +405,7 @@ std::optional<Matrix> spectral_start(const SparseGraph& graph, MatrixView<const 
                                      Monitor* monitor) {
   // As good as the layout needs; a solver that stops beyond it has still found
   // smooth functions on the graph, up to the second bound.
-  constexpr double kTolerance = 1e-3;
+  constexpr double kTolerance = 3e-3;
   constexpr double kUseless = 5e-2;
   SpectralOptions options;
   options.count = dims;

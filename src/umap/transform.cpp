@@ -85,7 +85,6 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
   step.dims = dims;
   step.n_others = static_cast<std::uint32_t>(map.rows());
   step.offsets = offsets.data();
-  step.stride = 1;
   step.tails = tails.data();
   step.rates = rates.data();
   step.negatives = static_cast<std::uint32_t>(options.negative_sample_rate);

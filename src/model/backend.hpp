@@ -49,6 +49,10 @@ class Backend {
 
   virtual at::Device device() const = 0;
   virtual at::ScalarType dtype() const = 0;
+  /// `embed` rounds its rows up to a multiple of this, with rows of zeros at the
+  /// end; the other operations keep them. So products come in few sizes, for
+  /// each of which oneDNN makes and keeps a kernel.
+  virtual std::int64_t row_multiple() const { return 1; }
 
   /// A weight of the file (float32, on the CPU) in the form that `embed` and
   /// `add_layer_norm` take.
@@ -56,15 +60,15 @@ class Backend {
   /// `weight` (out, in) and `bias` (out) as in the file.
   virtual std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                          Activation activation) const = 0;
-  /// (tokens, dim): word + position + type, normalised.
+  /// (tokens rounded up, dim): word + position + type, normalised.
   virtual at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const = 0;
   /// Each text attends to itself. `qkv` (tokens, 3 · heads · head_dim) holds all
   /// queries, then keys, then values of a token → (tokens, heads · head_dim).
   virtual at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
                                std::int64_t heads) const = 0;
-  /// layer_norm(x + residual), both (tokens, dim).
-  virtual at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
-                                    const LayerNormWeights& norm) const = 0;
+  /// out = layer_norm(x + residual), all (tokens, dim); `out` may be `x` or `residual`.
+  virtual void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
+                              const LayerNormWeights& norm, at::Tensor& out) const = 0;
 };
 
 /// libtorch's own operators, on any device.

@@ -17,6 +17,10 @@ namespace knowmap {
 
 namespace {
 
+// Attention's products are so much narrower than the feed-forward's that they
+// may have this many times its rows at once.
+constexpr std::int64_t kNarrowChunks = 4;
+
 /// Looks weights up by name, checks their shape, and gives them as float32.
 class WeightReader {
  public:
@@ -82,13 +86,14 @@ class Bert final : public Transformer {
     at::Tensor x = backend_->embed(tokens, tables_);
     for (const Layer& layer : layers_) {
       if (stop()) throw CancelledError("cancelled between two layers");
-      const at::Tensor mixed = by_chunks(
-          backend_->attention(by_chunks(x, *layer.qkv, chunk_rows), tokens, config_.heads),
-          *layer.attention_out, chunk_rows);
-      x = backend_->add_layer_norm(mixed, x, layer.attention_norm);
-      x = feed_forward(x, layer, chunk_rows);
+      const at::Tensor qkv = by_chunks(x, *layer.qkv, kNarrowChunks * chunk_rows);
+      const at::Tensor context = backend_->attention(qkv, tokens, config_.heads);
+      at::Tensor mixed = by_chunks(context, *layer.attention_out, kNarrowChunks * chunk_rows);
+      backend_->add_layer_norm(mixed, x, layer.attention_norm, mixed);
+      x = mixed;
+      feed_forward(x, layer, chunk_rows);
     }
-    return x;
+    return x.slice(0, 0, tokens.tokens());
   }
 
   const Backend& backend() const override { return *backend_; }
@@ -178,18 +183,12 @@ class Bert final : public Transformer {
     return out;
   }
 
-  at::Tensor feed_forward(const at::Tensor& x, const Layer& layer, std::int64_t chunk) const {
-    const std::int64_t n = x.size(0);
-    const auto block = [&](const at::Tensor& rows) {
-      return backend_->add_layer_norm((*layer.down)((*layer.up)(rows)), rows, layer.output_norm);
-    };
-    if (n <= chunk) return block(x);
-    at::Tensor out = at::empty(x.sizes(), x.options());
-    for (std::int64_t i = 0; i < n; i += chunk) {
-      const std::int64_t end = std::min(n, i + chunk);
-      out.slice(0, i, end).copy_(block(x.slice(0, i, end)));
+  /// x = norm(x + down(up(x))), a few rows at a time.
+  void feed_forward(at::Tensor& x, const Layer& layer, std::int64_t chunk) const {
+    for (std::int64_t i = 0; i < x.size(0); i += chunk) {
+      at::Tensor rows = x.slice(0, i, std::min(x.size(0), i + chunk));
+      backend_->add_layer_norm((*layer.down)((*layer.up)(rows)), rows, layer.output_norm, rows);
     }
-    return out;
   }
 
   SafeTensors file_;

@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,15 @@ const auto& linear_pointwise() {
 // Rows for which weights are laid out, and the most that go through a linear at
 // once: with them the widest activation stays in a core's second-level cache.
 constexpr std::int64_t kRows = 256;
+constexpr std::int64_t kRowMultiple = 32;
+
+/// Rows from `first` on become 0.
+void clear_rows_from(at::Tensor& x, std::int64_t first) {
+  if (first < x.size(0)) {
+    std::memset(static_cast<char*>(x.data_ptr()) + first * x.size(1) * x.element_size(), 0,
+                static_cast<std::size_t>((x.size(0) - first) * x.size(1) * x.element_size()));
+  }
+}
 
 class PackedLinear final : public Linear {
  public:
@@ -69,6 +79,7 @@ class CpuBackend final : public Backend {
  public:
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
+  std::int64_t row_multiple() const override { return kRowMultiple; }
 
   // Tables and norms stay float32, where they are: mostly in the mapped file.
   at::Tensor keep(const at::Tensor& weight) const override {
@@ -83,7 +94,9 @@ class CpuBackend final : public Backend {
   at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const override {
     const std::int64_t dim = tables.word.size(1);
     const auto n = static_cast<std::size_t>(tokens.tokens());
-    at::Tensor out = at::empty({tokens.tokens(), dim}, dtype());
+    const std::int64_t padded = (tokens.tokens() + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
+    at::Tensor out = at::empty({padded, dim}, dtype());
+    clear_rows_from(out, tokens.tokens());
     std::vector<std::int32_t> positions(n);
     const std::int64_t first = tokens.offsets.front();
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
@@ -103,6 +116,7 @@ class CpuBackend final : public Backend {
     const std::int64_t dim = qkv.size(1) / 3;
     const std::int64_t head_dim = dim / heads;
     at::Tensor out = at::empty({qkv.size(0), dim}, dtype());
+    clear_rows_from(out, tokens.tokens());
     std::int64_t longest = 0;
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       longest = std::max(longest, tokens.offsets[t + 1] - tokens.offsets[t]);
@@ -125,13 +139,11 @@ class CpuBackend final : public Backend {
     return out;
   }
 
-  at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
-                            const LayerNormWeights& norm) const override {
-    at::Tensor out = at::empty(x.sizes(), dtype());
+  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
+                      const LayerNormWeights& norm, at::Tensor& out) const override {
     kernels_.add_layer_norm(rows(x), rows(residual), floats(norm.gamma), floats(norm.beta),
                             static_cast<float>(norm.eps), static_cast<std::size_t>(x.size(0)),
                             static_cast<std::size_t>(x.size(1)), rows(out));
-    return out;
   }
 
  private:

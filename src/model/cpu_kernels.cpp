@@ -63,16 +63,29 @@ inline void put(BFloat16* p, float f) {
 inline Vec splat(float f) { return f - Vec{}; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
-// Lanes are folded in one order on every call.
-inline float sum(Vec v) {
-  float total = 0;
-  for (int i = 0; i < kLanes; ++i) total += v[i];
-  return total;
+// The other half's lanes beside each lane's own, for folding a vector in
+// log2(kLanes) steps, in one order on every call.
+template <int kHalf>
+inline Vec swap_halves(Vec v) {
+  IntVec other;
+  for (int l = 0; l < kLanes; ++l) other[l] = l ^ kHalf;
+  return __builtin_shuffle(v, other);
 }
+template <int kHalf = kLanes / 2>
+inline float sum(Vec v) {
+  if constexpr (kHalf == 0) {
+    return v[0];
+  } else {
+    return sum<kHalf / 2>(v + swap_halves<kHalf>(v));
+  }
+}
+template <int kHalf = kLanes / 2>
 inline float largest(Vec v) {
-  float best = v[0];
-  for (int i = 1; i < kLanes; ++i) best = v[i] > best ? v[i] : best;
-  return best;
+  if constexpr (kHalf == 0) {
+    return v[0];
+  } else {
+    return largest<kHalf / 2>(max(v, swap_halves<kHalf>(v)));
+  }
 }
 
 // e^x for x <= 0, to about 2 units in the last place: 2^n times a polynomial on
@@ -242,6 +255,61 @@ inline void soften(float* scores, size_t keys, size_t real_keys, float* maximum,
 }
 
 template <class T>
+inline void copy_row(const T* from, size_t n, float factor, float* to) {
+  const size_t whole = n / kLanes * kLanes;
+  for (size_t d = 0; d < whole; d += kLanes) store(to + d, load(from + d) * factor);
+  for (size_t d = whole; d < n; ++d) to[d] = get(from + d) * factor;
+}
+
+// A square of kLanes x kLanes turned over its diagonal: in step s, lanes whose
+// bit s is set change places with the row that differs in that bit.
+template <int kStep>
+inline void transpose_step(Vec (&rows)[kLanes]) {
+  if constexpr (kStep < kLanes) {
+    IntVec low;
+    IntVec high;
+    for (int l = 0; l < kLanes; ++l) {
+      low[l] = (l & kStep) == 0 ? l : kLanes + l - kStep;
+      high[l] = (l & kStep) == 0 ? l + kStep : kLanes + l;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      if ((i & kStep) != 0) continue;
+      const Vec a = rows[i];
+      const Vec b = rows[i + kStep];
+      rows[i] = __builtin_shuffle(a, b, low);
+      rows[i + kStep] = __builtin_shuffle(a, b, high);
+    }
+    transpose_step<2 * kStep>(rows);
+  }
+}
+
+// keys_t[d][j] = key j's number d; columns from `length` to `padded` are 0.
+template <class T>
+inline void transpose_keys(const T* k, size_t stride, size_t length, size_t head_dim, float* keys_t,
+                           size_t padded) {
+  const size_t whole_d = head_dim / kLanes * kLanes;
+  for (size_t j = 0; j < padded; j += kLanes) {
+    const size_t real = j >= length ? 0 : (length - j < kLanes ? length - j : kLanes);
+    for (size_t d = 0; d < whole_d; d += kLanes) {
+      Vec square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        square[i] = (size_t)i < real ? load(k + (j + (size_t)i) * stride + d) : Vec{};
+      }
+      transpose_step<1>(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) store(keys_t + (d + (size_t)i) * padded + j, square[i]);
+    }
+    for (size_t d = whole_d; d < head_dim; ++d) {
+      for (size_t i = 0; i < kLanes; ++i) {
+        keys_t[d * padded + j + i] = i < real ? get(k + (j + i) * stride + d) : 0.0f;
+      }
+    }
+  }
+}
+
+template <class T>
 void attention(const T* q, const T* k, const T* v, size_t stride, size_t length, size_t head_dim,
                T* out, size_t out_stride, float* scratch) {
   const size_t keys = round_up(length, kPair);
@@ -252,13 +320,10 @@ void attention(const T* q, const T* k, const T* v, size_t stride, size_t length,
   float* scores = queries + kTile * head_dim;
   float* sums = scores + kTile * kKeyBlock;
 
+  transpose_keys(k, stride, length, head_dim, keys_t, keys);
   for (size_t j = 0; j < length; ++j) {
-    for (size_t d = 0; d < head_dim; ++d) keys_t[d * keys + j] = get(k + j * stride + d);
-    for (size_t d = 0; d < head_dim; ++d) values[j * wide + d] = get(v + j * stride + d);
+    copy_row(v + j * stride, head_dim, 1.0f, values + j * wide);
     for (size_t d = head_dim; d < wide; ++d) values[j * wide + d] = 0.0f;
-  }
-  for (size_t d = 0; d < head_dim; ++d) {
-    for (size_t j = length; j < keys; ++j) keys_t[d * keys + j] = 0.0f;
   }
   memset(values + length * wide, 0, (keys - length) * wide * sizeof(float));
 
@@ -266,9 +331,7 @@ void attention(const T* q, const T* k, const T* v, size_t stride, size_t length,
   for (size_t first = 0; first < length; first += kTile) {
     const size_t real = length - first < kTile ? length - first : kTile;
     for (size_t i = 0; i < real; ++i) {
-      for (size_t d = 0; d < head_dim; ++d) {
-        queries[i * head_dim + d] = get(q + (first + i) * stride + d) * scale;
-      }
+      copy_row(q + (first + i) * stride, head_dim, scale, queries + i * head_dim);
     }
     memset(queries + real * head_dim, 0, (kTile - real) * head_dim * sizeof(float));
     memset(sums, 0, kTile * wide * sizeof(float));
@@ -291,7 +354,10 @@ void attention(const T* q, const T* k, const T* v, size_t stride, size_t length,
     for (size_t i = 0; i < real; ++i) {
       const float share = 1.0f / total[i];
       T* row = out + (first + i) * out_stride;
-      for (size_t d = 0; d < head_dim; ++d) put(row + d, sums[i * wide + d] * share);
+      const float* sum_row = sums + i * wide;
+      const size_t whole = head_dim / kLanes * kLanes;
+      for (size_t d = 0; d < whole; d += kLanes) store(row + d, load(sum_row + d) * share);
+      for (size_t d = whole; d < head_dim; ++d) put(row + d, sum_row[d] * share);
     }
   }
 }

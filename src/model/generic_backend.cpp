@@ -84,9 +84,9 @@ class GenericBackend final : public Backend {
     return out;
   }
 
-  at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
-                            const LayerNormWeights& weights) const override {
-    return norm(x + residual, weights);
+  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
+                      const LayerNormWeights& weights, at::Tensor& out) const override {
+    out.copy_(norm(x + residual, weights));
   }
 
  private:

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,21 @@ def read_collection(source: Any, *, text: str = "text", title: str | None = None
     columns = _columns(source, text, notes)
     for wanted in (text, title, label, id, url):
         if wanted is not None and wanted not in columns:
-            raise ValueError(f"there is no column '{wanted}' in {_name(source)}; it has: {', '.join(map(str, columns)) or 'none'}")
+            there = ", ".join(map(str, columns)) or "none"
+            raise ValueError(f"there is no column '{wanted}' in {_name(source)}; it has: {there}")
     title = title or ("title" if "title" in columns and text != "title" else None)
     id = id or ("id" if "id" in columns and text != "id" else None)
     url = url or ("url" if "url" in columns and text != "url" else None)
 
+    lengths = {name: len(columns[name]) for name in (text, title, label, id, url) if name is not None}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{_name(source)} has columns of unequal length: "
+                         + ", ".join(f"{name} {length:,}" for name, length in lengths.items()))
     raw = list(columns[text])
     wrong = next((i for i, t in enumerate(raw) if not (t is None or t != t or isinstance(t, str))), None)
     if wrong is not None:
-        raise ValueError(f"column '{text}' of {_name(source)} holds {type(raw[wrong]).__name__} in row {wrong}, not text; "
-                         f"name the column of texts")
+        raise ValueError(f"column '{text}' of {_name(source)} holds {type(raw[wrong]).__name__} in row {wrong}, "
+                         f"not text; name the column of texts")
     keep = [i for i, t in enumerate(raw) if isinstance(t, str) and t.strip()]
     if len(keep) < len(raw):
         notes.append(f"{len(raw) - len(keep):,} of {len(raw):,} rows have no text and are left out")
@@ -67,7 +72,10 @@ def read_collection(source: Any, *, text: str = "text", title: str | None = None
         values = list(columns[name])
         return [values[i] for i in keep]
 
-    texts = [raw[i] for i in keep]
+    texts = [_whole(raw[i]) for i in keep]
+    halved = sum(t is not raw[i] for t, i in zip(texts, keep, strict=True))
+    if halved:
+        notes.append(f"{halved:,} of {len(texts):,} texts hold half of a surrogate pair, which is read as \ufffd")
     titles = [_plain(v) or _first_words(t) for v, t in zip(pick(title), texts, strict=True)] if title else [
         _first_words(t) for t in texts]
     ids = [_plain(v) for v in pick(id)] if id else [str(i) for i in keep]
@@ -82,7 +90,16 @@ def _name(source: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    return "" if value is None or value != value else str(value)
+    return "" if value is None or value != value else _whole(str(value))
+
+
+def _whole(text: str) -> str:
+    """The text, where it can be written as UTF-8; halves of surrogate pairs, which cannot, become U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _first_words(text: str, length: int = 60) -> str:
@@ -125,20 +142,32 @@ def _read_path(path: Path, text: str, notes: list[str]) -> dict[str, Sequence[An
     raise ValueError(f"'{path}' is of no kind that is known; take {_FORMATS}")
 
 
-def _decode(data: bytes, where: str, notes: list[str]) -> str:
+def _decode(data: bytes) -> tuple[str, str]:
+    """The text, and where it is not valid UTF-8 ("" if it is)."""
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError as error:
-        notes.append(f"{where} is not valid UTF-8 (byte {error.start:,}); what is broken is read as \ufffd")
-        return data.decode("utf-8-sig", errors="replace")
+        text = data.decode("utf-8-sig", errors="replace")
+        places = text.count("\ufffd") - data.count("\ufffd".encode())
+        return text, f"{places:,} {'place' if places == 1 else 'places'}, first at byte {error.start:,}"
 
 
 def _read_folder(folder: Path, text: str, notes: list[str]) -> dict[str, Sequence[Any]]:
     files = sorted(folder.glob("**/*.txt"))
     if not files:
         raise ValueError(f"'{folder}' holds no .txt files")
-    texts = [_decode(file.read_bytes(), f"'{file}'", notes) for file in files]
-    return {text: texts, "title": [file.stem for file in files], "id": [str(file.relative_to(folder)) for file in files]}
+    texts = []
+    broken = []
+    for file in files:
+        decoded, where = _decode(file.read_bytes())
+        texts.append(decoded)
+        if where:
+            broken.append(file)
+    if broken:
+        notes.append(f"{len(broken):,} of {len(files):,} files in '{folder}' are not valid UTF-8 "
+                     f"(first: '{broken[0]}'); what is broken is read as \ufffd")
+    names = [str(file.relative_to(folder)) for file in files]
+    return {text: texts, "title": [file.stem for file in files], "id": names}
 
 
 def _read_parquet(path: Path, notes: list[str]) -> dict[str, Sequence[Any]]:
@@ -173,14 +202,21 @@ class _ArrowColumn(Sequence[Any]):
             import pyarrow
 
             raw = self._column.cast(pyarrow.binary()).to_pylist()
-            broken = sum(1 for v in raw if v is not None and b"\xef\xbf\xbd" not in v
-                         and "\ufffd" in v.decode("utf-8", errors="replace"))
-            self._notes.append(f"{broken:,} values of column '{self._name}' are not valid UTF-8; what is broken is read as \ufffd")
+            broken = sum(1 for v in raw if v is not None
+                         and v.decode("utf-8", errors="replace").count("\ufffd") > v.count("\ufffd".encode()))
+            self._notes.append(f"{broken:,} values of column '{self._name}' are not valid UTF-8; "
+                               f"what is broken is read as \ufffd")
             return iter([None if v is None else v.decode("utf-8", errors="replace") for v in raw])
 
 
 def _arrow_columns(table: Any, notes: list[str]) -> dict[str, Sequence[Any]]:
+    _unlike(table.column_names, "the table")
     return {name: _ArrowColumn(name, table.column(i), notes) for i, name in enumerate(table.column_names)}
+
+
+def _unlike(names: Sequence[str], where: str) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where} names a column twice: {', '.join(names)}")
 
 
 def _read_json_lines(path: Path, notes: list[str]) -> dict[str, Sequence[Any]]:
@@ -200,7 +236,8 @@ def _read_json_lines(path: Path, notes: list[str]) -> dict[str, Sequence[Any]]:
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"'{path}', line {number}: no valid JSON, perhaps cut short ({error})") from None
             if not isinstance(row, dict):
-                raise ValueError(f"'{path}', line {number}: expected an object such as {{\"text\": …}}, got {type(row).__name__}")
+                raise ValueError(f"'{path}', line {number}: expected an object such as {{\"text\": …}}, "
+                                 f"got {type(row).__name__}")
             rows.append(row)
     if broken:
         notes.append(f"{broken:,} lines of '{path}' are not valid UTF-8; what is broken is read as \ufffd")
@@ -212,22 +249,36 @@ def _read_json_lines(path: Path, notes: list[str]) -> dict[str, Sequence[Any]]:
 
 def _read_csv(path: Path, delimiter: str, notes: list[str]) -> dict[str, Sequence[Any]]:
     csv.field_size_limit(2**31 - 1)  # a text may be long
-    reader = csv.reader(io.StringIO(_decode(path.read_bytes(), f"'{path}'", notes), newline=""), delimiter=delimiter)
+    decoded, broken = _decode(path.read_bytes())
+    if broken:
+        notes.append(f"'{path}' is not valid UTF-8 in {broken}; what is broken is read as \ufffd")
+    over = False
+
+    def lines() -> Iterator[str]:
+        nonlocal over
+        yield from io.StringIO(decoded, newline="")
+        over = True
+        yield ""  # a row of its own, unless a quote was left open
+
+    reader = csv.reader(lines(), delimiter=delimiter)
     try:
-        header = next(reader, None)
+        header = next(reader)
         if not header:
             raise ValueError(f"'{path}' has no header line that names its columns")
-        if len(set(header)) < len(header):
-            raise ValueError(f"'{path}' names a column twice: {', '.join(header)}")
+        _unlike(header, f"'{path}'")
         columns: list[list[Any]] = [[] for _ in header]
         for row in reader:
-            if not row:
-                continue
+            if over:
+                break
             if len(row) > len(header):
                 raise ValueError(f"'{path}', line {reader.line_num}: {len(row)} fields, the header has {len(header)}; "
                                  f"a text with a comma must stand in quotes")
-            for i, column in enumerate(columns):
+            for i, column in enumerate(columns if row else []):
                 column.append(row[i] if i < len(row) else None)
+        else:
+            row = header
     except csv.Error as error:
         raise ValueError(f"'{path}', line {reader.line_num}: {error}") from None
+    if row:
+        raise ValueError(f"'{path}' ends within a quoted field: a quote is not closed, or the file was cut short")
     return dict(zip(header, columns, strict=True))

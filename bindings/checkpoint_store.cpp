@@ -85,6 +85,7 @@ void register_checkpoint_store(py::module_& m) {
           },
           py::arg("stage"), "The latest result of a stage as arrays by name, or None.")
       .def("verify", &CheckpointStore::verify, nogil)
+      .def("repair", &CheckpointStore::repair, nogil)
       .def("export_hdf5", &CheckpointStore::export_hdf5, py::arg("file"), nogil)
       .def("write_manifest", &CheckpointStore::write_manifest, nogil);
 }

@@ -86,14 +86,12 @@ void register_labeler(py::module_& m) {
       "name_regions",
       [](const FloatArray& map, const FloatArray& embedding, const py::sequence& texts,
          const py::sequence& titles, const std::vector<std::size_t>& level_sizes,
-         std::size_t min_region_size, std::uint64_t random_state, int threads,
-         const py::object& progress) {
+         std::size_t min_region_size, int threads, const py::object& progress) {
         const Texts text_views(texts);
         const Texts title_views(titles);
         RegionOptions o;
         o.level_sizes = level_sizes;
         o.min_region_size = min_region_size;
-        o.seed = random_state;
         o.threads = threads;
         o.progress = progress_callback(progress);
         const auto map_view = matrix_view(map);
@@ -103,7 +101,7 @@ void register_labeler(py::module_& m) {
       },
       py::arg("map"), py::arg("embedding"), py::arg("texts"), py::arg("titles"), py::kw_only(),
       py::arg("level_sizes") = std::vector<std::size_t>{}, py::arg("min_region_size") = 0,
-      py::arg("random_state") = 42, py::arg("threads") = 0, py::arg("progress") = py::none());
+      py::arg("threads") = 0, py::arg("progress") = py::none());
 }
 
 }  // namespace knowmap::python

@@ -52,7 +52,6 @@ void register_pipeline(py::module_& m) {
         o.labels.weights = weights_from_name(label_weights);
         o.labels.min_confidence = min_confidence;
         o.regions.level_sizes = level_sizes;
-        o.regions.seed = o.umap.seed;
         o.threads = threads;
         o.progress = progress_callback(progress);
         const MapInput input{text_views.views(), title_views.views(),

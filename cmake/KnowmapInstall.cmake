@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 # Users of the library need none of its dependencies' headers, but the loader
 # must find libtorch, which lives in the Python package.
-set_target_properties(knowmap PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+set_target_properties(knowmap PROPERTIES INSTALL_RPATH "${TORCH_INSTALL_PREFIX}/lib")
 
 install(TARGETS knowmap EXPORT knowmapTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

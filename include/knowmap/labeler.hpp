@@ -102,7 +102,6 @@ struct RegionOptions {
   std::size_t min_region_size = 0;
   std::size_t n_phrases = 8;
   std::size_t n_exemplars = 5;
-  std::uint64_t seed = 42;
   int threads = 0;
   ProgressCallback progress = {};
 };

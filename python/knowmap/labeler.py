@@ -12,6 +12,14 @@ from knowmap import _core
 from knowmap.estimator import Estimator
 from knowmap.progress import Callback, callback
 
+_core.Region.__doc__ = """A named part of the map.
+
+``name``: a few words, which no other region of its level and not its parent has; ``phrases``: words that set it apart, best
+first; ``exemplars``: rows nearest to its centre, nearest first; ``x``, ``y``: where its name stands; ``size``: rows in it;
+``parent``: its region in the level above, -1 at the top.
+"""
+_core.RegionLevel.__doc__ = """A partition of the map: ``regions``, and ``assignment``, each row's region or -1 for none."""
+
 
 class Prediction(NamedTuple):
     """Labels with how sure they are; `labels` hold -1 (numbers) or None (others) where the labeler abstains."""
@@ -111,8 +119,7 @@ def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArra
 
 def name_regions(coordinates: ArrayLike, texts: Sequence[str], *, titles: Sequence[str] = (),
                  embedding: ArrayLike | None = None, level_sizes: Sequence[int] = (), min_region_size: int = 0,
-                 random_state: int = 42, n_jobs: int = 0,
-                 progress: bool | Callback = False) -> list[_core.RegionLevel]:
+                 n_jobs: int = 0, progress: bool | Callback = False) -> list[_core.RegionLevel]:
     """Divides a map (n, 2) into nested regions, coarse to fine, and names each from its own texts.
 
     level_sizes: wanted number of regions at each level; empty = chosen from n. Each level has `regions` (name, phrases,
@@ -122,5 +129,4 @@ def name_regions(coordinates: ArrayLike, texts: Sequence[str], *, titles: Sequen
     rows = np.empty((0, 0), np.float32) if embedding is None else np.ascontiguousarray(embedding, dtype=np.float32)
     with callback(progress) as report:
         return _core.name_regions(coordinates, rows, list(texts), list(titles), level_sizes=list(level_sizes),
-                                  min_region_size=min_region_size, random_state=random_state, threads=n_jobs,
-                                  progress=report)
+                                  min_region_size=min_region_size, threads=n_jobs, progress=report)

@@ -11,7 +11,7 @@ CheckpointStore(folder, mode="a")
 
 Attributes: ``folder``, ``dimension``, ``rows_held``, ``ranges`` [(begin, end), ...], ``rows_fingerprint``.
 Methods: ``read_rows(begin, end)`` → float32 (rows, dimension); ``get_stage(name)`` → arrays by name, or None;
-``stages()``; ``verify()`` → report with ``damaged``; ``export_hdf5(file)``: one plain file that h5py reads.
+``stages()``; ``verify()`` → report with ``damaged``; ``repair()`` removes what is damaged, to be computed anew; ``export_hdf5(file)``: one plain file that h5py reads.
 Raises `CheckpointError`.
 """
 

@@ -188,7 +188,6 @@ class MapRun {
             {"min_region_size", std::to_string(r.min_region_size)},
             {"n_phrases", std::to_string(r.n_phrases)},
             {"n_exemplars", std::to_string(r.n_exemplars)},
-            {"seed", std::to_string(r.seed)},
             {"engine", version()}};
   }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "store/atomic_file.hpp"
-#include "store/hash128.hpp"
+#include "support/hash128.hpp"
 #include "store/system.hpp"
 
 namespace knowmap::store {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "store/hash128.hpp"
+#include "support/hash128.hpp"
 
 namespace knowmap::store {
 

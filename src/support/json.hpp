@@ -23,9 +23,11 @@ nlohmann::json parse_json(std::string_view text, std::string_view origin, int ma
     nlohmann::json parsed = nlohmann::json::parse(text, guard);
     if (!too_deep) return parsed;
   } catch (const nlohmann::json::exception& error) {
-    if (!too_deep) throw E(std::string(origin) + " is not valid JSON, perhaps cut short: " + error.what());
+    if (!too_deep) {
+      throw E(std::string(origin) + ": not valid JSON, perhaps cut short: " + error.what());
+    }
   }
-  throw E(std::string(origin) + " is nested deeper than " + std::to_string(max_depth) + " levels");
+  throw E(std::string(origin) + ": nested more than " + std::to_string(max_depth) + " levels deep");
 }
 
 /// The same from a file of at most `max_bytes`.

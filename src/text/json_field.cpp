@@ -3,54 +3,25 @@
 #include <limits>
 
 #include "knowmap/error.hpp"
+#include "support/json.hpp"
 
 namespace knowmap::text {
 
 namespace {
 
 // Real files are a dozen levels deep and under 40 MB.
-constexpr std::size_t kMaxDepth = 100;
+constexpr int kMaxDepth = 100;
 constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
-
-std::size_t nesting_depth(std::string_view json) {
-  std::size_t depth = 0;
-  std::size_t deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
 
 }  // namespace
 
 nlohmann::json parse_json(std::string_view json, std::string_view origin) {
-  const auto fail = [&](const std::string& what) {
-    throw TokenizerError(std::string(origin) + ": " + what);
-  };
   if (json.size() > kMaxBytes) {
-    fail(std::to_string(json.size()) + " bytes are more than the " + std::to_string(kMaxBytes) +
-         " that a tokenizer file may have");
+    throw TokenizerError(std::string(origin) + ": " + std::to_string(json.size()) +
+                         " bytes are more than the " + std::to_string(kMaxBytes) +
+                         " that a tokenizer file may have");
   }
-  if (nesting_depth(json) > kMaxDepth) {
-    fail("nested more than " + std::to_string(kMaxDepth) + " levels deep");
-  }
-  try {
-    return nlohmann::json::parse(json);
-  } catch (const nlohmann::json::exception& e) {
-    fail(std::string("not valid JSON: ") + e.what());
-  }
-  return {};
+  return knowmap::parse_json<TokenizerError>(json, origin, kMaxDepth);
 }
 
 void JsonField::fail(std::string_view what) const {

@@ -487,7 +487,7 @@ std::string forge(const std::string& contents, const std::string& body = std::st
   header.block_bytes = static_cast<std::uint32_t>(block.size());
   header.file_bytes = block.size() + body.size();
   header.contents_bytes = contents.size();
-  header.body_hash = store::hash_bytes(body);
+  header.body_hash = hash_bytes(body);
   std::memcpy(block.data(), &header, sizeof header);
   contents.copy(block.data() + store::kHeaderBytes, contents.size());
   header.block_hash = store::hash_block(block);
@@ -961,11 +961,11 @@ TEST(ContentHash, IsTheSameEverywhereAndHoweverItIsFed) {
   for (int i = 0; i < 1000; ++i) long_text += static_cast<char>(i * 7);
   EXPECT_EQ(content_hash(long_text), "984cfc476946e99975f38027962433e4");
   for (std::size_t cut = 0; cut < long_text.size(); cut += 13) {
-    store::Hasher hasher;
+    Hasher hasher;
     hasher.update(long_text.data(), cut);
     hasher.update(long_text.data() + cut, 1);
     hasher.update(long_text.data() + cut + 1, long_text.size() - cut - 1);
-    EXPECT_EQ(store::hex(hasher.finish()), content_hash(long_text));
+    EXPECT_EQ(hex(hasher.finish()), content_hash(long_text));
   }
 }
 

@@ -3,10 +3,9 @@
 #include <cstring>
 
 #include "knowmap/fingerprint.hpp"
-#include "store/hash128.hpp"
+#include "support/hash128.hpp"
 
 namespace knowmap {
-namespace store {
 namespace {
 
 // The first 64 bits behind the point of the square roots of 2, 3, 5, ..., 19;
@@ -93,9 +92,7 @@ std::string hex(const Hash128& hash) {
   return text;
 }
 
-}  // namespace store
-
-std::string content_hash(std::string_view bytes) { return store::hex(store::hash_bytes(bytes)); }
+std::string content_hash(std::string_view bytes) { return hex(hash_bytes(bytes)); }
 
 std::string content_hash(const Fingerprint& fingerprint) {
   // Lengths stand before the texts, so that no two fingerprints run together.

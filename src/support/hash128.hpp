@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace knowmap::store {
+namespace knowmap {
 
 /// The 128 bits that tell whether bytes are still what they were.
 struct Hash128 {
@@ -43,4 +43,4 @@ class Hasher {
 Hash128 hash_bytes(std::string_view bytes);
 std::string hex(const Hash128& hash);
 
-}  // namespace knowmap::store
+}  // namespace knowmap

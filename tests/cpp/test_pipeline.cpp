@@ -1,0 +1,194 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "knowmap/error.hpp"
+#include "knowmap/pipeline.hpp"
+#include "pipeline/stage_codec.hpp"
+#include "tiny_model.hpp"
+
+namespace knowmap {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::TinyBert;
+
+class Pipeline : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    TinyBert().write(folder_ / "model");
+    for (int i = 0; i < 60; ++i) {
+      std::string text;
+      for (int j = 0; j <= i % 13; ++j) text += std::string(1, static_cast<char>('a' + (i * j) % 5)) + " ";
+      owned_.push_back(text + std::to_string(i));
+      classes_.push_back(i % 3);
+    }
+    texts_.assign(owned_.begin(), owned_.end());
+  }
+
+  Embedder embedder(Precision precision = Precision::float32) const {
+    EmbedderOptions options;
+    options.device = "cpu";
+    options.precision = precision;
+    return Embedder::load(folder_ / "model", options);
+  }
+  CheckpointStore store() const { return CheckpointStore(folder_ / "store"); }
+  MapInput input() const { return {texts_, {}, classes_}; }
+  static std::set<std::string> reused(const KnowledgeMap& map) {
+    return {map.reused.begin(), map.reused.end()};
+  }
+
+  TemporaryFolder folder_;
+  std::vector<std::string> owned_;
+  std::vector<std::string_view> texts_;
+  std::vector<std::int32_t> classes_;
+};
+
+TEST_F(Pipeline, TheSecondRunTakesEveryStageFromTheStore) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  const KnowledgeMap first = build_map(input(), model, held);
+  EXPECT_TRUE(first.reused.empty());
+  ASSERT_EQ(first.coordinates.rows(), texts_.size());
+  ASSERT_EQ(first.labels.labels.size(), texts_.size());
+
+  const ResumeReport resumed = embed_into_store(model, texts_, held);
+  EXPECT_EQ(resumed.rows_kept, texts_.size());
+  EXPECT_EQ(resumed.rows_computed, 0u);
+  const KnowledgeMap second = map_from_store(input(), held);
+  EXPECT_EQ(reused(second), (std::set<std::string>{"neighbors", "layout", "labels", "regions"}));
+  EXPECT_EQ(std::memcmp(first.coordinates.data(), second.coordinates.data(),
+                        first.coordinates.size() * sizeof(float)),
+            0);
+  EXPECT_EQ(first.labels.labels, second.labels.labels);
+  ASSERT_EQ(first.levels.size(), second.levels.size());
+  for (std::size_t l = 0; l < first.levels.size(); ++l) {
+    EXPECT_EQ(first.levels[l].assignment, second.levels[l].assignment);
+    for (std::size_t r = 0; r < first.levels[l].regions.size(); ++r) {
+      EXPECT_EQ(first.levels[l].regions[r].name, second.levels[l].regions[r].name);
+      EXPECT_EQ(first.levels[l].regions[r].phrases, second.levels[l].regions[r].phrases);
+    }
+  }
+}
+
+TEST_F(Pipeline, OnlyWhatChangedIsMadeAgain) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  build_map(input(), model, held);
+
+  std::vector<std::int32_t> others(classes_);
+  others[5] = 0;
+  EXPECT_EQ(reused(map_from_store({texts_, {}, others}, held)),
+            (std::set<std::string>{"neighbors", "layout", "regions"}));
+
+  MapOptions spread;
+  spread.umap.min_dist = 0.3f;
+  EXPECT_EQ(reused(map_from_store({texts_, {}, others}, held, spread)),
+            (std::set<std::string>{"neighbors", "labels"}));
+
+  MapOptions layout;
+  layout.through = MapOptions::Through::layout;
+  EXPECT_TRUE(map_from_store(input(), held, layout).levels.empty());
+}
+
+TEST_F(Pipeline, ChangedAppendedAndRemovedTexts) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  embed_into_store(model, texts_, held);
+
+  owned_.push_back("e d c b a");
+  texts_.assign(owned_.begin(), owned_.end());
+  const ResumeReport appended = embed_into_store(model, texts_, held);
+  EXPECT_EQ(appended.rows_kept, 60u);
+  EXPECT_EQ(appended.rows_computed, 1u);
+
+  owned_[60] = "another";
+  texts_.assign(owned_.begin(), owned_.end());
+  const ResumeReport changed = embed_into_store(model, texts_, held);
+  EXPECT_EQ(changed.rows_dropped, 1u);
+  EXPECT_EQ(changed.rows_kept, 60u);
+
+  Matrix rows(61, 20);
+  held.read_rows({0, 61}, rows);
+  const Matrix expected = model.encode(texts_);
+  EXPECT_EQ(std::memcmp(rows.data(), expected.data(), rows.size() * sizeof(float)), 0);
+
+  EXPECT_EQ(embed_into_store(model, std::span(texts_).first(60), held).rows_dropped, 1u);
+  EXPECT_EQ(held.rows_held(), 60u);
+}
+
+TEST_F(Pipeline, AStoreOfAnotherModelOrOfOtherTextsIsRefused) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  embed_into_store(model, texts_, held);
+  Embedder other = embedder(Precision::bfloat16);
+  EXPECT_THROW(embed_into_store(other, texts_, held), CheckpointError);
+  texts_[7] = "changed";
+  try {
+    map_from_store(input(), held);
+    FAIL();
+  } catch (const CheckpointError& error) {
+    EXPECT_NE(std::string(error.what()).find("row 7"), std::string::npos);
+  }
+  EXPECT_THROW(map_from_store({std::span(texts_).first(10), {}, {}}, held), CheckpointError);
+}
+
+TEST_F(Pipeline, ARowNeverVotesForItself) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  // Twins in pairs; the first of each pair is alone in its class, so its own
+  // vote is the only one that could name it.
+  for (int i = 0; i < 60; i += 2) owned_[i + 1] = owned_[i];
+  texts_.assign(owned_.begin(), owned_.end());
+  std::vector<std::int32_t> classes(60, 0);
+  classes[10] = 1;
+  MapOptions options;
+  options.labels.n_neighbors = 1;
+  options.labels.metric = Metric::cosine;
+  const auto all_known = build_map({texts_, {}, classes}, model, held, options).labels;
+  EXPECT_EQ(all_known.labels[10], 0);
+  classes[3] = -1;  // one row unknown: the known rows are searched instead
+  const auto some_known = map_from_store({texts_, {}, classes}, held, options).labels;
+  EXPECT_EQ(some_known.labels[10], 0);
+}
+
+TEST_F(Pipeline, WrongInputIsNamed) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  embed_into_store(model, texts_, held);
+  EXPECT_THROW(map_from_store({}, held), std::invalid_argument);
+  EXPECT_THROW(map_from_store({texts_, std::span(texts_).first(3), {}}, held), std::invalid_argument);
+  EXPECT_THROW(map_from_store({texts_, {}, std::span(classes_).first(3)}, held),
+               std::invalid_argument);
+  std::fill(classes_.begin(), classes_.end(), -1);
+  EXPECT_THROW(map_from_store(input(), held), std::invalid_argument);
+}
+
+TEST(StageCodec, ResultsThatDoNotFitTogetherAreRefused) {
+  const RegionLevel level{{{"name", {"a", "b"}, {1}, 0.5f, 1.5f, 2, -1}}, {0, 0, -1}};
+  StageResult good = encode_regions({level});
+  ASSERT_EQ(decode_regions(good).front().regions.front().phrases, level.regions[0].phrases);
+  const auto refused = [&](const std::string& name, StageArray::Values values) {
+    StageResult bad = good;
+    bad[name].values = std::move(values);
+    EXPECT_THROW(decode_regions(bad), CheckpointError) << name;
+  };
+  refused("assignment", std::vector<std::int32_t>{0, 1, 0});
+  refused("parents", std::vector<std::int32_t>{0});
+  refused("phrases_offsets", std::vector<std::int64_t>{0, 3});
+  refused("phrases_offsets", std::vector<std::int64_t>{1, 2});
+  refused("sizes", std::vector<std::int32_t>{2});
+  refused("regions_per_level", std::vector<std::int32_t>{2});
+  good.erase("names");
+  EXPECT_THROW(decode_regions(good), CheckpointError);
+
+  KnnGraph graph{{2, 1, 5}, {2, 1, 0.0f}};
+  EXPECT_THROW(decode_graph(encode_graph(graph)), CheckpointError);
+}
+
+}  // namespace
+}  // namespace knowmap

@@ -1,1 +1,0 @@
-knowmap_add_test(test_tokenizer STAGES support text LINK nlohmann_json::nlohmann_json)

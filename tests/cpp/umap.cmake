@@ -1,1 +1,0 @@
-knowmap_add_test(test_umap STAGES support neighbors umap)

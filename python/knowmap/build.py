@@ -67,7 +67,8 @@ class KnowledgeMap:
         if c.labels is not None:
             columns["label"] = [None if v is None else str(v) for v in c.labels]
         if self.predicted is not None:
-            columns["knn_label"] = pa.array([None if _unknown(v) else str(v) for v in self.predicted.tolist()], pa.string())
+            votes = [None if _unknown(v) else str(v) for v in self.predicted.tolist()]
+            columns["knn_label"] = pa.array(votes, pa.string())
             columns["knn_confidence"] = pa.array(self.confidence)
         return pa.table(columns)
 
@@ -81,13 +82,19 @@ class KnowledgeMap:
         """Writes one page that opens from disk with no network."""
         from knowmap import render
 
-        return render.render_html(path, **self._page())
+        try:
+            return render.render_html(path, **self._page())
+        except OSError as error:
+            if error.errno is None:  # not the disk: the page's template is missing
+                raise
+            raise _not_written(Path(path), error) from error
 
     def _repr_html_(self) -> str:
         from knowmap import render
 
         page = html.escape(render.render_html_string(**self._page()), quote=True)
-        return f'<iframe srcdoc="{page}" title="{html.escape(self.name)}" style="width:100%;height:640px;border:0"></iframe>'
+        style = "width:100%;height:640px;border:0"
+        return f'<iframe srcdoc="{page}" title="{html.escape(self.name)}" style="{style}"></iframe>'
 
     def __repr__(self) -> str:
         sizes = ", ".join(str(len(level.regions)) for level in self.levels)
@@ -104,7 +111,8 @@ class KnowledgeMap:
             columns.append(render.Column("Label", "category", codes, names=[str(v) for v in classes.tolist()]))
         if self.predicted is not None and self.confidence is not None:
             codes, classes = encode_classes(self.predicted)
-            columns.append(render.Column("Neighbours' vote", "category", codes, names=[str(v) for v in classes.tolist()]))
+            columns.append(render.Column("Neighbours' vote", "category", codes,
+                                         names=[str(v) for v in classes.tolist()]))
             columns.append(render.Column("Confidence", "number", self.confidence))
         levels = [
             render.Level(f"Regions {i + 1}" if i else "Regions", level.assignment, [
@@ -116,9 +124,10 @@ class KnowledgeMap:
                 "urls": c.urls, "ids": c.ids, "columns": columns, "levels": levels, "name": self.name}
 
 
-def build_map(source: Any, out: str | os.PathLike[str], *, model: str | os.PathLike[str] | Embedder = "all-MiniLM-L6-v2",
-              text: str = "text", title: str | None = None, label: str | None = None, id: str | None = None,
-              url: str | None = None, name: str | None = None, umap: Mapping[str, Any] | None = None,
+def build_map(source: Any, out: str | os.PathLike[str], *,
+              model: str | os.PathLike[str] | Embedder = "all-MiniLM-L6-v2", text: str = "text",
+              title: str | None = None, label: str | None = None, id: str | None = None, url: str | None = None,
+              name: str | None = None, umap: Mapping[str, Any] | None = None,
               label_neighbors: int = 15, min_confidence: float = 0.0, level_sizes: Sequence[int] = (),
               fresh: bool = False, device: str = "auto", precision: str = "auto", threads: int = 0,
               progress: bool | Callback = True) -> KnowledgeMap:
@@ -132,27 +141,34 @@ def build_map(source: Any, out: str | os.PathLike[str], *, model: str | os.PathL
     Raises what its stages raise; whatever it raises, what was committed stays.
     """
     collection = read_collection(source, text=text, title=title, label=label, id=id, url=url)
-    embedder = model if isinstance(model, Embedder) else Embedder(model, device=device, precision=precision, threads=threads)
+    embedder = model if isinstance(model, Embedder) else Embedder(model, device=device, precision=precision,
+                                                                  threads=threads)
     store = embed_collection(collection, embedder, out, fresh=fresh, progress=progress)
-    save_options(out, umap=umap or {}, label_neighbors=label_neighbors, min_confidence=min_confidence,
-                 level_sizes=list(level_sizes), name=name or _default_name(source))
-    return finish_map(collection, store, resume=embedder.resume, threads=threads, progress=progress)
+    options = {"umap": dict(umap or {}), "label_neighbors": label_neighbors, "min_confidence": min_confidence,
+               "level_sizes": list(level_sizes), "name": name or _default_name(source)}
+    return finish_map(collection, store, options, resume=embedder.resume, threads=threads, progress=progress)
 
 
 def embed_collection(collection: Collection, embedder: Embedder, out: str | os.PathLike[str], *, fresh: bool = False,
                      progress: bool | Callback = True) -> _core.CheckpointStore:
     """The first stage: embeddings into the store, and the collection beside them for the stages that follow."""
     store = _core.CheckpointStore(out, mode="w" if fresh else "a")
+    if fresh:
+        for name in (_COLLECTION, _OPTIONS):
+            (Path(out) / name).unlink(missing_ok=True)
     embedder.embed_into(collection.texts, store, progress=progress)
     save_collection(collection, out)
     return store
 
 
-def finish_map(collection: Collection, store: _core.CheckpointStore, *, resume: _core.ResumeReport | None = None,
-               layout_only: bool = False, write: bool = True, threads: int = 0,
-               progress: bool | Callback = True) -> KnowledgeMap:
-    """The later stages, with the options that the store's folder keeps; writes `map.parquet` and `map.html`."""
-    options = load_options(store.folder)
+def finish_map(collection: Collection, store: _core.CheckpointStore, options: Mapping[str, Any] | None = None, *,
+               resume: _core.ResumeReport | None = None, layout_only: bool = False, write: bool = True,
+               threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
+    """The later stages; writes `map.parquet` and `map.html`.
+
+    options: those that differ from what the store's folder keeps; kept there in their turn once they have proved good.
+    """
+    options = load_options(store.folder) | dict(options or {})
     classes = np.empty(0, np.int32)
     names: NDArray[Any] = np.empty(0, dtype=object)
     if collection.labels is not None and not layout_only:
@@ -160,9 +176,12 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, *, resume: 
     with callback(progress) as report:
         core = _core.map_from_store(collection.texts, collection.titles, classes, store,
                                     umap={**_UMAP_DEFAULTS, **options["umap"]},
-                                    label_neighbors=options["label_neighbors"], min_confidence=options["min_confidence"],
+                                    label_neighbors=options["label_neighbors"],
+                                    min_confidence=options["min_confidence"],
                                     level_sizes=options["level_sizes"], layout_only=layout_only, threads=threads,
                                     progress=report)
+    if options != load_options(store.folder):
+        save_options(store.folder, **options)
     labelled = len(classes) > 0
     result = KnowledgeMap(collection, core.coordinates, core.levels,
                           labels_from_codes(core.labels.labels, names) if labelled else None,
@@ -214,12 +233,15 @@ def load_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             options |= json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise _core.CheckpointError(f"'{path}' is damaged ({error}); remove it to go back to the defaults") from None
+            raise _core.CheckpointError(f"'{path}' is damaged ({error}); "
+                                        f"remove it to go back to the defaults") from None
     return options
 
 
 def _default_name(source: Any) -> str:
-    return Path(source).stem.replace("_", " ").capitalize() if isinstance(source, (str, os.PathLike)) else "Knowledge map"
+    if not isinstance(source, (str, os.PathLike)):
+        return "Knowledge map"
+    return Path(source).stem.replace("_", " ").capitalize()
 
 
 def _unknown(value: Any) -> bool:
@@ -228,19 +250,25 @@ def _unknown(value: Any) -> bool:
 
 def _write_whole(path: Path, write: Any) -> Path:
     """Writes beside and renames: a reader never sees half a file, and a full disk leaves the old one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(error.errno, f"could not write '{path}': {error.strerror or error}; what was there before is "
-                                   f"untouched, and the store keeps all results: free space or take another folder, and "
-                                   f"run again") from error
+        raise _not_written(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     return path
+
+
+def _not_written(path: Path, error: OSError) -> OSError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return OSError(error.errno, f"could not write '{path}': {reason}; what was there before is untouched, and the "
+                                f"store keeps all results: free space or take another folder, and run again")

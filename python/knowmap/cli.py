@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(args: argparse.Namespace, code: int, error: Any) -> int:
-    message = getattr(error, "strerror", None) or str(error)
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        message = f"'{error.filename}': {error.strerror}" if error.filename else error.strerror
     if args.json:
         print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
     print(f"knowmap: {message}", file=sys.stderr)
@@ -59,7 +61,8 @@ def _fail(args: argparse.Namespace, code: int, error: Any) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="knowmap", description="Turns a large collection of texts into a labelled map.",
+    parser = argparse.ArgumentParser(prog="knowmap",
+                                     description="Turns a large collection of texts into a labelled map.",
                                      epilog=_EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"knowmap {knowmap.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -83,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--url", metavar="COL", help="column of links (default: url, if there is one)")
         sub.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the store and the map")
         sub.add_argument("--fresh", action="store_true", help="start over; the default goes on from what DIR holds")
-        sub.add_argument("--model", default="all-MiniLM-L6-v2", metavar="NAME", help="folder, package model or hub name")
+        sub.add_argument("--model", default="all-MiniLM-L6-v2", metavar="NAME",
+                         help="folder, package model or hub name")
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
         sub.add_argument("--precision", default="auto", help="auto, float32, bfloat16")
         sub.add_argument("--max-seq-length", type=int, metavar="N", help="longest text in tokens")
@@ -146,18 +150,21 @@ def _given(args: argparse.Namespace, **names: str) -> dict[str, Any]:
     return {ours: value for ours, typed in names.items() if (value := getattr(args, typed, None)) is not None}
 
 
-def _keep_options(args: argparse.Namespace, folder: Path, name: str | None = None) -> None:
+def _options(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The map's options that were typed; UMAP's beside those that the folder keeps."""
     umap = build.load_options(folder)["umap"] | _given(args, n_neighbors="n_neighbors", min_dist="min_dist",
                                                        metric="metric", random_state="seed")
-    options = _given(args, label_neighbors="label_neighbors", min_confidence="min_confidence", level_sizes="levels",
-                     name="name")
-    if name is not None:
-        options.setdefault("name", name)
-    build.save_options(folder, umap=umap, **options)
+    return {"umap": umap} | _given(args, label_neighbors="label_neighbors", min_confidence="min_confidence",
+                                   level_sizes="levels", name="name")
 
 
 def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
-    collection = read_collection(args.input, text=args.text, title=args.title, label=args.label, id=args.id, url=args.url)
+    try:
+        collection = read_collection(args.input, text=args.text, title=args.title, label=args.label, id=args.id,
+                                     url=args.url)
+    except OSError as error:
+        reason = f"'{args.input}' cannot be read: {error.strerror}" if error.strerror else str(error)
+        raise ValueError(reason) from error
     embedder = Embedder(args.model, device=args.device, precision=args.precision, max_seq_length=args.max_seq_length,
                         memory_limit=args.memory_limit, threads=args.threads)
     store = build.embed_collection(collection, embedder, args.out, fresh=args.fresh, progress=not args.quiet)
@@ -167,15 +174,17 @@ def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
 
 def _log_resume(resume: Any) -> None:
     if resume.rows_kept:
-        logging.info("kept %s rows of an earlier run, computed %s%s", f"{resume.rows_kept:,}", f"{resume.rows_computed:,}",
-                     f"; {resume.rows_dropped:,} rows of changed texts were dropped" if resume.rows_dropped else "")
+        dropped = f"; {resume.rows_dropped:,} rows of changed texts were dropped" if resume.rows_dropped else ""
+        logging.info("kept %s rows of an earlier run, computed %s%s", f"{resume.rows_kept:,}",
+                     f"{resume.rows_computed:,}", dropped)
 
 
 def _build(args: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     collection, store, embedder = _embedded(args)
-    _keep_options(args, args.out, name=build._default_name(args.input))
-    made = build.finish_map(collection, store, resume=embedder.resume, threads=args.threads, progress=not args.quiet)
+    options = {"name": build._default_name(args.input)} | _options(args, args.out)
+    made = build.finish_map(collection, store, options, resume=embedder.resume, threads=args.threads,
+                            progress=not args.quiet)
     seconds = time.perf_counter() - start
     if made.reused:
         logging.info("kept from an earlier run: %s", ", ".join(made.reused))
@@ -201,27 +210,28 @@ def _map_summary(made: build.KnowledgeMap) -> dict[str, Any]:
 
 def _embed(args: argparse.Namespace) -> dict[str, Any]:
     collection, _, embedder = _embedded(args)
-    return _embed_summary(embedder) | {"texts": len(collection), "say": f"{len(collection):,} texts embedded in {args.out}"}
+    return _embed_summary(embedder) | {"texts": len(collection),
+                                       "say": f"{len(collection):,} texts embedded in {args.out}"}
 
 
 def _opened(args: argparse.Namespace, mode: str = "a") -> _core.CheckpointStore:
     if not args.folder.is_dir():
         raise _core.CheckpointError(f"'{args.folder}' is no folder of a store; `knowmap embed` makes one")
-    return _core.CheckpointStore(args.folder, mode=mode)
+    held = _core.CheckpointStore(args.folder, mode="r")  # else a folder without a store would be made one
+    return held if mode == "r" else _core.CheckpointStore(args.folder, mode=mode)
 
 
 def _project(args: argparse.Namespace) -> dict[str, Any]:
     store = _opened(args)
-    _keep_options(args, args.folder)
-    made = build.finish_map(build.load_collection(args.folder), store, layout_only=True, threads=args.threads,
-                            progress=not args.quiet)
+    made = build.finish_map(build.load_collection(args.folder), store, _options(args, args.folder), layout_only=True,
+                            threads=args.threads, progress=not args.quiet)
     return {"texts": len(made), "reused": made.reused, "say": f"the map of {len(made):,} texts is in {args.folder}"}
 
 
 def _label(args: argparse.Namespace) -> dict[str, Any]:
     store = _opened(args)
-    _keep_options(args, args.folder)
-    made = build.finish_map(build.load_collection(args.folder), store, threads=args.threads, progress=not args.quiet)
+    made = build.finish_map(build.load_collection(args.folder), store, _options(args, args.folder),
+                            threads=args.threads, progress=not args.quiet)
     return _map_summary(made) | {"say": f"open {args.folder / 'map.html'} in a browser"}
 
 
@@ -248,11 +258,14 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
 
 def _verify(args: argparse.Namespace) -> dict[str, Any]:
     report = _opened(args, mode="r").verify()
-    found = [f"damaged: {line}" for line in report.damaged] + [f"left over, harmless: {line}" for line in report.leftovers]
+    found = [f"damaged: {line}" for line in report.damaged]
+    found += [f"left over, harmless: {line}" for line in report.leftovers]
     state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
-        f"{len(report.damaged)} damaged; build or embed again computes what is missing" if report.damaged else "all sound")
+        f"{len(report.damaged)} damaged; delete what is named above, and build again: just that is computed anew"
+        if report.damaged else "all sound")
     return {"shards": report.shards, "rows": report.rows, "stages": report.stages, "damaged": report.damaged,
-            "leftovers": report.leftovers, "exit_code": STORE if report.damaged else 0, "say": "\n".join([*found, state])}
+            "leftovers": report.leftovers, "exit_code": STORE if report.damaged else 0,
+            "say": "\n".join([*found, state])}
 
 
 def _export(args: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,13 @@ from numpy.typing import NDArray
 from knowmap import _core, models
 from knowmap.progress import Callback, callback
 
+_core.EmbedReport.__doc__ = """What an embedding took.
+
+``texts``, ``tokens``, ``batches``; ``backoffs``: times an allocation failed and a batch was split or shrunk;
+``seconds``; ``peak_bytes``: the process's highest resident memory; ``batch_tokens_planned``, ``batch_tokens_final``:
+tokens a batch, as planned and at the end; ``device``, ``precision``.
+"""
+
 
 class Embedder:
     """Turns texts into vectors with a sentence-transformers model, in C++.

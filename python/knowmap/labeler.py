@@ -14,11 +14,11 @@ from knowmap.progress import Callback, callback
 
 _core.Region.__doc__ = """A named part of the map.
 
-``name``: a few words, which no other region of its level and not its parent has; ``phrases``: words that set it apart, best
-first; ``exemplars``: rows nearest to its centre, nearest first; ``x``, ``y``: where its name stands; ``size``: rows in it;
-``parent``: its region in the level above, -1 at the top.
+``name``: a few words, which no other region of its level and not its parent has; ``phrases``: words that set it apart,
+best first; ``exemplars``: rows nearest to its centre, nearest first; ``x``, ``y``: where its name stands; ``size``:
+rows in it; ``parent``: its region in the level above, -1 at the top.
 """
-_core.RegionLevel.__doc__ = """A partition of the map: ``regions``, and ``assignment``, each row's region or -1 for none."""
+_core.RegionLevel.__doc__ = "A partition of the map: ``regions``, and ``assignment``, each row's region, -1 for none."
 
 
 class Prediction(NamedTuple):

@@ -31,7 +31,8 @@ def resolve(model: str | os.PathLike[str]) -> Path:
         return folder
     name = os.fspath(model)
     if folder.exists():
-        raise ModelError(f"'{name}' is a file; a model is a folder with config.json, model.safetensors and tokenizer.json")
+        raise ModelError(f"'{name}' is a file; a model is a folder with config.json, model.safetensors and "
+                         f"tokenizer.json")
     packaged = _in_package(name.removeprefix("sentence-transformers/"))
     if packaged is not None:
         return packaged

@@ -1,0 +1,226 @@
+"""The whole line from Python: what it writes, what a second call keeps, and that it gives the same map twice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import knowmap as km
+from knowmap.build import load_options
+
+HOSTILE = "</script><img onerror=alert(1)>"
+STAGES = ["neighbors", "layout", "labels", "regions"]
+LEVELS = (3, 9)
+
+
+@pytest.fixture(scope="module")
+def collection(sample) -> dict[str, list]:
+    """300 articles' first lines, which is all that these tests need of them."""
+    articles = sample[:300]
+    topics = [a["topic"] if i % 4 else None for i, a in enumerate(articles)]
+    titles = [a["title"] for a in articles]
+    titles[7] = HOSTILE
+    return {"text": [a["extract"][:250] for a in articles], "title": titles, "topic": topics,
+            "id": [f"id-{i}" for i in range(300)]}
+
+
+@pytest.fixture(scope="module")
+def built(collection, embedder, tmp_path_factory) -> km.KnowledgeMap:
+    out = tmp_path_factory.mktemp("build") / "wiki.km"
+    return km.build_map(collection, out, model=embedder, label="topic", level_sizes=LEVELS, progress=False)
+
+
+@pytest.fixture
+def again(built, collection, embedder, tmp_path):
+    """Builds into a copy of what `built` left, so that no test sees another's changes."""
+    out = tmp_path / "wiki.km"
+    shutil.copytree(built.folder, out)
+
+    def build(held=collection, **options) -> km.KnowledgeMap:
+        options = {"label": "topic", "level_sizes": LEVELS, "model": embedder, "progress": False} | options
+        return km.build_map(held, out, **options)
+
+    return build
+
+
+def test_the_table(built, collection):
+    table = pq.read_table(built.folder / "map.parquet")
+    assert table.column_names == ["id", "title", "text", "x", "y", "region_0", "region_1", "label", "knn_label",
+                                  "knn_confidence"]
+    rows = table.to_pydict()
+    assert [rows[c] for c in ("id", "title", "text")] == [collection[c] for c in ("id", "title", "text")]
+    assert rows["label"] == collection["topic"]
+    assert np.isfinite(rows["x"]).all() and np.isfinite(rows["y"]).all()
+    assert len(set(zip(rows["x"], rows["y"], strict=True))) > 290
+    assert table.equals(built.to_arrow())
+
+
+def test_the_votes(built, collection):
+    rows = built.to_arrow().to_pydict()
+    known = [i for i, topic in enumerate(collection["topic"]) if topic is not None]
+    assert set(rows["knn_label"]) <= {collection["topic"][i] for i in known}
+    assert np.mean([rows["knn_label"][i] == rows["label"][i] for i in known]) > 0.6
+    confidence = np.array(rows["knn_confidence"])
+    assert confidence.min() > 0 and confidence.max() <= 1
+
+
+def test_regions_are_nested_and_no_name_is_said_twice(built):
+    coarse, fine = built.levels
+    assert 2 <= len(coarse.regions) < len(fine.regions)
+    for level, above in ((coarse, None), (fine, coarse)):
+        names = [region.name for region in level.regions]
+        assert all(names) and len({n.casefold() for n in names}) == len(names)
+        sizes = np.bincount(level.assignment[level.assignment >= 0], minlength=len(names))
+        assert [region.size for region in level.regions] == sizes.tolist()
+        for i, region in enumerate(level.regions):
+            assert region.phrases and all(level.assignment[e] == i for e in region.exemplars)
+            if above is not None and region.parent >= 0:
+                assert region.name.casefold() != above.regions[region.parent].name.casefold()
+                assert set(above.assignment[level.assignment == i].tolist()) == {region.parent}
+    assert any(region.parent >= 0 for region in fine.regions)
+    assert built.region_names(1)[0] == (fine.regions[fine.assignment[0]].name if fine.assignment[0] >= 0 else None)
+
+
+def test_the_page_holds_titles_as_text_only(built, collection):
+    page = (built.folder / "map.html").read_text(encoding="utf-8")
+    assert "<img onerror" not in page
+    assert "\\u003c/script\\u003e\\u003cimg onerror=alert(1)\\u003e" in page
+    assert collection["title"][0] in page
+
+
+def test_nothing_else_is_left_in_the_folder(built):
+    assert sorted(p.name for p in built.folder.iterdir() if p.name != ".lock") == [
+        "collection.parquet", "map.html", "map.parquet", "map_options.json", "rows", "stages", "store.json"]
+    assert km.CheckpointStore(built.folder, mode="r").verify().leftovers == []
+
+
+def test_shown_in_a_notebook(built):
+    shown = built._repr_html_()
+    assert shown.startswith("<iframe srcdoc=") and shown.endswith("</iframe>")
+    assert shown.count("<") == 2 and HOSTILE not in shown
+    assert repr(built).startswith(f"KnowledgeMap(300 texts, regions by level: {len(built.levels[0].regions)}, ")
+    assert len(built) == 300
+
+
+def test_a_first_run_reuses_nothing(built):
+    assert built.reused == []
+    assert (built.resume.rows_kept, built.resume.rows_computed) == (0, 300)
+
+
+def test_a_second_run_reuses_everything(built, again):
+    second = again()
+    assert second.reused == STAGES
+    assert (second.resume.rows_kept, second.resume.rows_computed, second.resume.rows_dropped) == (300, 0, 0)
+    assert second.to_arrow().equals(built.to_arrow())
+    for name in ("map.html", "map.parquet"):
+        assert (second.folder / name).read_bytes() == (built.folder / name).read_bytes(), name
+
+
+def test_other_labels_redo_the_vote_alone(again, collection):
+    made = again(collection | {"topic": [t or "other" for t in collection["topic"]]})
+    assert made.reused == ["neighbors", "layout", "regions"]
+    assert "other" in made.to_arrow().column("label").to_pylist()
+    assert again(min_confidence=0.99).reused == ["neighbors", "layout", "regions"]
+    without = again(label=None)
+    assert without.reused == ["neighbors", "layout", "regions"]
+    assert "knn_label" not in without.to_arrow().column_names
+
+
+def test_another_umap_option_redoes_the_map_and_keeps_the_rows(built, again):
+    made = again(umap={"min_dist": 0.5})
+    assert made.reused == ["neighbors", "labels"]
+    assert (made.resume.rows_kept, made.resume.rows_computed) == (300, 0)
+    assert (made.coordinates != built.coordinates).any()
+
+
+def test_other_titles_redo_the_names_alone(again, collection):
+    made = again(collection | {"title": [f"{t}!" for t in collection["title"]]})
+    assert made.reused == ["neighbors", "layout", "labels"]
+
+
+def test_an_appended_text_computes_only_what_is_new(built, again, collection, embedder):
+    added = {"text": "A zebra is an animal.", "title": "Zebra", "topic": None, "id": "id-300"}
+    made = again({name: [*values, added[name]] for name, values in collection.items()})
+    assert (made.resume.rows_kept, made.resume.rows_computed, made.resume.rows_dropped) == (300, 1, 0)
+    assert made.reused == [] and len(made) == 301
+    store = km.CheckpointStore(made.folder, mode="r")
+    np.testing.assert_array_equal(store.read_rows(0, 300), km.CheckpointStore(built.folder, mode="r").read_rows(0, 300))
+    np.testing.assert_array_equal(store.read_rows(300, 301), embedder.encode([added["text"]], progress=False))
+
+
+def test_fresh_starts_over(built, again, collection):
+    few = {name: values[:60] for name, values in collection.items()}
+    made = again(few, fresh=True)
+    assert (made.resume.rows_kept, made.resume.rows_computed) == (0, 60)
+    assert made.reused == []
+    assert pq.read_table(made.folder / "map.parquet").num_rows == 60
+    assert again(few, fresh=True, umap={"min_dist": 0.5}).reused == []
+    assert again(few, fresh=True).reused == [] and load_options(made.folder)["umap"] == {}
+
+
+def test_options_are_kept_in_the_folder(again):
+    made = again(umap={"n_neighbors": 10}, label_neighbors=5, min_confidence=0.5, name="Animals & more")
+    kept = load_options(made.folder)
+    assert kept == {"umap": {"n_neighbors": 10}, "label_neighbors": 5, "min_confidence": 0.5, "level_sizes": [3, 9],
+                    "name": "Animals & more"}
+    assert made.name == "Animals & more"
+    assert "<title>Animals &amp; more</title>" in (made.folder / "map.html").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="n_neighbors"):
+        again(umap={"n_neighbors": 0})
+    assert load_options(made.folder) == kept  # what proved wrong is not kept
+    unsure = made.confidence < 0.5
+    assert all(label is None for label in made.predicted[unsure])
+
+
+def test_damaged_options_are_told(built, tmp_path):
+    (tmp_path / "map_options.json").write_text('{"umap": {')
+    with pytest.raises(km.CheckpointError, match=r"map_options\.json' is damaged .* remove it"):
+        load_options(tmp_path)
+
+
+def test_the_same_map_on_one_thread_and_on_two(built, collection, embedder, tmp_path):
+    made = []
+    for threads in (1, 2):
+        out = tmp_path / str(threads)
+        shutil.copytree(built.folder, out)
+        shutil.rmtree(out / "stages")
+        made.append(km.build_map(collection, out, model=embedder, label="topic", level_sizes=LEVELS, threads=threads,
+                                 progress=False))
+        assert made[-1].reused == [] and made[-1].resume.rows_kept == 300
+    assert made[0].coordinates.tobytes() == made[1].coordinates.tobytes() == built.coordinates.tobytes()
+    assert made[0].to_arrow().equals(made[1].to_arrow())
+
+
+def test_written_elsewhere(built, tmp_path):
+    assert built.to_parquet(tmp_path / "other.parquet") == tmp_path / "other.parquet"
+    assert built.to_html(tmp_path / "other.html") == tmp_path / "other.html"
+    assert pq.read_table(tmp_path / "other.parquet").equals(built.to_arrow())
+    assert (tmp_path / "other.html").read_bytes() == (built.folder / "map.html").read_bytes()
+    for write in (built.to_parquet, built.to_html):
+        with pytest.raises(FileNotFoundError, match=r"could not write '.*folder.*No such file.* take another folder"):
+            write(tmp_path / "no" / "such" / "folder")
+
+
+def test_a_few_texts_only(embedder, tmp_path):
+    for n in (1, 2, 5):
+        made = km.build_map([f"Text number {i} about nothing." for i in range(n)], tmp_path / str(n), model=embedder,
+                            progress=False)
+        assert made.coordinates.shape == (n, 2) and np.isfinite(made.coordinates).all()
+        assert pq.read_table(tmp_path / str(n) / "map.parquet").num_rows == n
+
+
+def test_wrong_input_leaves_the_map_as_it_was(built, again, collection):
+    before = (built.folder / "map.parquet").read_bytes()
+    with pytest.raises(ValueError, match="no column 'nowhere'"):
+        again(label="nowhere")
+    with pytest.raises(ValueError, match="n_neighbors"):
+        again(umap={"n_neighbors": 0})
+    with pytest.raises((ValueError, TypeError), match="no_such_option"):
+        again(umap={"no_such_option": 1})
+    made = again()
+    assert made.reused == STAGES
+    assert Path(made.folder / "map.parquet").read_bytes() == before

@@ -130,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     store_folder(sub)
     sub = command("verify", _verify, "reads every shard and checks it")
     store_folder(sub)
+    sub.add_argument("--repair", action="store_true",
+                     help="remove what is damaged or left over; embed or build then computes just that anew")
     sub = command("export", _export, "rows and stages as one plain HDF5 file")
     store_folder(sub)
     sub.add_argument("file", type=Path, metavar="FILE")
@@ -257,14 +259,17 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _verify(args: argparse.Namespace) -> dict[str, Any]:
-    report = _opened(args, mode="r").verify()
-    found = [f"damaged: {line}" for line in report.damaged]
-    found += [f"left over, harmless: {line}" for line in report.leftovers]
+    report = _opened(args).repair() if args.repair else _opened(args, mode="r").verify()
+    done = "removed, " if args.repair else ""
+    found = [f"{done}damaged: {line}" for line in report.damaged]
+    found += [f"{done}left over, harmless: {line}" for line in report.leftovers]
     state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
-        f"{len(report.damaged)} damaged; delete what is named above, and build again: just that is computed anew"
-        if report.damaged else "all sound")
+        "all sound" if not report.damaged else
+        f"{len(report.damaged)} damaged and removed; build again: just that is computed anew" if args.repair else
+        f"{len(report.damaged)} damaged; `knowmap verify --repair` removes it, build then computes just that anew")
     return {"shards": report.shards, "rows": report.rows, "stages": report.stages, "damaged": report.damaged,
-            "leftovers": report.leftovers, "exit_code": STORE if report.damaged else 0,
+            "leftovers": report.leftovers, "repaired": args.repair,
+            "exit_code": STORE if report.damaged and not args.repair else 0,
             "say": "\n".join([*found, state])}
 
 

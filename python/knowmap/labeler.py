@@ -53,9 +53,9 @@ def encode_classes(y: Any) -> tuple[NDArray[np.int32], NDArray[Any]]:
 class KnnLabeler(Estimator):
     """Labels rows by the vote of their nearest labelled rows in the embedding space.
 
-    weights: "uniform", or "distance" (1 / distance, as scikit-learn weighs). min_confidence: a row whose best label has a
-    smaller share of the votes gets -1 (integer labels) or None (others). Labels of any kind; None, NaN, "" and -1 mean
-    "not known" and do not vote. After `fit`: `classes_`, `n_features_in_`.
+    weights: "uniform", or "distance" (1 / distance, as scikit-learn weighs). min_confidence: a row whose best label has
+    a smaller share of the votes gets -1 (integer labels) or None (others). Labels of any kind; None, NaN, "" and -1
+    mean "not known" and do not vote. After `fit`: `classes_`, `n_features_in_`.
     """
 
     def __init__(self, n_neighbors: int = 15, *, metric: str = "cosine", weights: str = "uniform",

@@ -15,8 +15,8 @@ def knn_graph(X: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, ex
     """The nearest other rows of each row: indices (n, k) int32 and distances (n, k) float32, nearest first.
 
     The row itself is left out; -1 and infinity fill up where there are fewer rows. metric: "cosine", "euclidean",
-    "inner_product" (1 - a·b). exact: None chooses by size. The same bytes on any number of threads. Raises ValueError on
-    NaN and infinity.
+    "inner_product" (1 - a·b). exact: None chooses by size. The same bytes on any number of threads. Raises ValueError
+    on NaN and infinity.
     """
     with callback(progress) as report:
         return _core.knn_graph(X, n_neighbors=n_neighbors, metric=metric, exact=exact, random_state=random_state,

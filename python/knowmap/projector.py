@@ -16,17 +16,18 @@ class UmapProjector(Estimator):
     """UMAP with umap-learn's parameter names and scikit-learn's conventions; also importable as `UMAP`.
 
     The same bytes for one `random_state` on any number of threads; `n_jobs` 0 or -1 = one for each core. metric:
-    "euclidean", "cosine", "inner_product". init: "spectral", "pca", "random". precomputed_knn: (indices, distances) with or
-    without the row itself in the first column. After `fit`: `embedding_` (n, n_components) float32, `n_features_in_`,
-    `init_used_` (what the start was made from, and why where that is not what was asked).
+    "euclidean", "cosine", "inner_product". init: "spectral", "pca", "random". precomputed_knn: (indices, distances)
+    with or without the row itself in the first column. After `fit`: `embedding_` (n, n_components) float32,
+    `n_features_in_`, `init_used_` (what the start was made from, and why where that is not what was asked).
     """
 
     def __init__(self, n_neighbors: int = 15, n_components: int = 2, metric: str = "euclidean", *,
                  n_epochs: int | None = None, learning_rate: float = 1.0, init: str = "spectral", min_dist: float = 0.1,
                  spread: float = 1.0, set_op_mix_ratio: float = 1.0, local_connectivity: float = 1.0,
                  repulsion_strength: float = 1.0, negative_sample_rate: int = 5, a: float | None = None,
-                 b: float | None = None, random_state: int = 42, precomputed_knn: tuple[ArrayLike, ArrayLike] | None = None,
-                 n_jobs: int = 0, progress: bool | Callback = False) -> None:
+                 b: float | None = None, random_state: int = 42,
+                 precomputed_knn: tuple[ArrayLike, ArrayLike] | None = None, n_jobs: int = 0,
+                 progress: bool | Callback = False) -> None:
         self.n_neighbors = n_neighbors
         self.n_components = n_components
         self.metric = metric

@@ -8,6 +8,9 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 CACHE  := .cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# One name for the compiler everywhere, so that ccache serves the C++ tests and the package alike.
+export CC := cc
+export CXX := c++
 
 help:
 	@echo "make map      10,033 encyclopedia articles -> map/map.html"
@@ -46,7 +49,7 @@ $(VIEWER): $(VIEWER_SOURCES) | $(CACHE)/debian
 ENGINE_SOURCES := $(shell find src include bindings cmake -type f) CMakeLists.txt pyproject.toml
 PACKAGE_SOURCES := $(shell find python/knowmap -name '*.py*' -not -path '*/__pycache__/*')
 $(CACHE)/package: $(ENGINE_SOURCES) $(PACKAGE_SOURCES) $(VIEWER) $(CACHE)/python
-	$(PYTHON) -m pip install -q --no-build-isolation -Cbuild-dir=build/python .
+	$(PYTHON) -m pip install -q --no-build-isolation -Cbuild-dir=build/python -Ccmake.define.KNOWMAP_WARNINGS_AS_ERRORS=ON .
 	@touch $@
 
 build/dev/build.ninja: $(CACHE)/python

@@ -20,7 +20,7 @@ struct UmapOptions {
   /// Columns of the map.
   std::size_t n_components = 2;
   Metric metric = Metric::euclidean;
-  /// Rounds of the layout; 0 = 500 up to 10,000 rows, else 200.
+  /// Rounds of the layout; 0 = 500 up to 25,000 rows, else 200.
   std::size_t n_epochs = 0;
   float learning_rate = 1.0f;
   enum class Init { spectral, pca, random } init = Init::spectral;

@@ -100,7 +100,9 @@ Matrix UmapProjector::Impl::start(const umap::SparseGraph& graph, MatrixView<con
 void UmapProjector::Impl::lay_out(MatrixView<const float> rows, const KnnGraph& graph,
                                   std::size_t columns, Workers& workers) {
   const std::size_t n = graph.size();
-  const std::size_t by_size = n <= 10000 ? 500 : 200;
+  // umap-learn goes down to 200 at 10,000 rows; our epochs are cheap enough to
+  // keep the better map for longer.
+  const std::size_t by_size = n <= 25000 ? 500 : 200;
   const std::size_t n_epochs = options.n_epochs == 0 ? by_size : options.n_epochs;
   umap::SparseGraph fuzzy;
   {

@@ -54,7 +54,8 @@ void register_checkpoint_store(py::module_& m) {
       .def_property_readonly("ranges",
                              [](const CheckpointStore& self) {
                                std::vector<std::pair<std::uint64_t, std::uint64_t>> out;
-                               for (const RowRange r : self.ranges()) out.emplace_back(r.begin, r.end);
+                               for (const RowRange r : self.ranges())
+                                 out.emplace_back(r.begin, r.end);
                                return out;
                              })
       .def(

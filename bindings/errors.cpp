@@ -1,6 +1,5 @@
-#include "knowmap/error.hpp"
-
 #include "common.hpp"
+#include "knowmap/error.hpp"
 
 namespace knowmap::python {
 
@@ -12,9 +11,8 @@ void register_errors(py::module_& m) {
   py::register_exception<ModelError>(m, "ModelError", base);
   py::register_exception<TokenizerError>(m, "TokenizerError", base);
   py::register_exception<CheckpointError>(m, "CheckpointError", base);
-  py::register_exception<OutOfMemoryError>(
-      m, "OutOfMemoryError",
-      py::make_tuple(base, py::handle(PyExc_MemoryError)));
+  py::register_exception<OutOfMemoryError>(m, "OutOfMemoryError",
+                                           py::make_tuple(base, py::handle(PyExc_MemoryError)));
   py::register_exception<CancelledError>(m, "CancelledError", base);
   // NOLINTEND
 }

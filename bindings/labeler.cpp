@@ -30,8 +30,7 @@ void register_labeler(py::module_& m) {
              return std::make_unique<KnnLabeler>(std::move(o));
            }),
            py::kw_only(), py::arg("n_neighbors") = 15, py::arg("metric") = "cosine",
-           py::arg("weights") = "uniform", py::arg("min_confidence") = 0.0f,
-           py::arg("threads") = 0)
+           py::arg("weights") = "uniform", py::arg("min_confidence") = 0.0f, py::arg("threads") = 0)
       .def("fit",
            [](KnnLabeler& self, const FloatArray& data, const IntArray& classes) {
              const auto view = matrix_view(data);

@@ -27,10 +27,8 @@ void register_pipeline(py::module_& m) {
       py::arg("progress") = py::none());
 
   py::class_<KnowledgeMap>(m, "KnowledgeMap")
-      .def_property_readonly("coordinates",
-                             [](const KnowledgeMap& map) {
-                               return to_numpy(map.coordinates.clone());
-                             })
+      .def_property_readonly(
+          "coordinates", [](const KnowledgeMap& map) { return to_numpy(map.coordinates.clone()); })
       .def_readonly("levels", &KnowledgeMap::levels)
       .def_readonly("labels", &KnowledgeMap::labels)
       .def_readonly("reused", &KnowledgeMap::reused);
@@ -54,7 +52,8 @@ void register_pipeline(py::module_& m) {
         o.regions.level_sizes = level_sizes;
         o.threads = threads;
         o.progress = progress_callback(progress);
-        const MapInput input{text_views.views(), title_views.views(),
+        const MapInput input{text_views.views(),
+                             title_views.views(),
                              {classes.data(), static_cast<std::size_t>(classes.size())}};
         const py::gil_scoped_release nogil;
         return map_from_store(input, store, o);

@@ -1,6 +1,9 @@
 #include "knowmap/umap.hpp"
 
+#include <functional>
+#include <map>
 #include <optional>
+#include <type_traits>
 
 #include "common.hpp"
 
@@ -33,25 +36,47 @@ KnnGraph graph_from(const IntArray& indices, const FloatArray& distances) {
 /// From the keyword arguments that Python's UmapProjector and the pipeline share.
 UmapOptions umap_options(const py::dict& params) {
   UmapOptions o;
+  using Set = std::function<void(const py::handle&)>;
+  const auto number = [](auto& field) -> Set {
+    using T = std::decay_t<decltype(field)>;
+    return [&field](const py::handle& value) { field = value.cast<T>(); };
+  };
+  // None = the library's own choice, which is 0 there.
+  const auto optional = [](auto& field) -> Set {
+    using T = std::decay_t<decltype(field)>;
+    return [&field](const py::handle& value) { field = value.is_none() ? T{0} : value.cast<T>(); };
+  };
+  const std::map<std::string, Set> known{
+      {"n_neighbors", number(o.n_neighbors)},
+      {"n_components", number(o.n_components)},
+      {"metric", [&](const py::handle& v) { o.metric = metric_from_name(v.cast<std::string>()); }},
+      {"n_epochs", optional(o.n_epochs)},
+      {"learning_rate", number(o.learning_rate)},
+      {"init", [&](const py::handle& v) { o.init = init_from_name(v.cast<std::string>()); }},
+      {"min_dist", number(o.min_dist)},
+      {"spread", number(o.spread)},
+      {"a", optional(o.a)},
+      {"b", optional(o.b)},
+      {"set_op_mix_ratio", number(o.set_op_mix_ratio)},
+      {"local_connectivity", number(o.local_connectivity)},
+      {"repulsion_strength", number(o.repulsion_strength)},
+      {"negative_sample_rate", number(o.negative_sample_rate)},
+      {"random_state", number(o.seed)},
+      {"n_jobs", number(o.threads)},
+  };
   for (const auto& [key, value] : params) {
     const auto name = key.cast<std::string>();
-    if (name == "n_neighbors") o.n_neighbors = value.cast<std::size_t>();
-    else if (name == "n_components") o.n_components = value.cast<std::size_t>();
-    else if (name == "metric") o.metric = metric_from_name(value.cast<std::string>());
-    else if (name == "n_epochs") o.n_epochs = value.is_none() ? 0 : value.cast<std::size_t>();
-    else if (name == "learning_rate") o.learning_rate = value.cast<float>();
-    else if (name == "init") o.init = init_from_name(value.cast<std::string>());
-    else if (name == "min_dist") o.min_dist = value.cast<float>();
-    else if (name == "spread") o.spread = value.cast<float>();
-    else if (name == "a") o.a = value.is_none() ? 0.0f : value.cast<float>();
-    else if (name == "b") o.b = value.is_none() ? 0.0f : value.cast<float>();
-    else if (name == "set_op_mix_ratio") o.set_op_mix_ratio = value.cast<float>();
-    else if (name == "local_connectivity") o.local_connectivity = value.cast<float>();
-    else if (name == "repulsion_strength") o.repulsion_strength = value.cast<float>();
-    else if (name == "negative_sample_rate") o.negative_sample_rate = value.cast<std::size_t>();
-    else if (name == "random_state") o.seed = value.cast<std::uint64_t>();
-    else if (name == "n_jobs") o.threads = value.cast<int>();
-    else throw std::invalid_argument("unknown UMAP parameter '" + name + "'");
+    const auto found = known.find(name);
+    if (found == known.end()) {
+      throw std::invalid_argument("unknown UMAP parameter '" + name + "'");
+    }
+    try {
+      found->second(value);
+    } catch (const py::cast_error&) {
+      throw std::invalid_argument("UMAP parameter " + name + " is " +
+                                  py::repr(value).cast<std::string>() +
+                                  ", of the wrong type or sign");
+    }
   }
   return o;
 }
@@ -75,7 +100,8 @@ void register_umap(py::module_& m) {
             graph ? self.fit(view, *graph) : self.fit(view);
           },
           py::arg("data"), py::arg("indices") = py::none(), py::arg("distances") = py::none())
-      .def("embedding", [](const UmapProjector& self) { return to_numpy(self.embedding().clone()); })
+      .def("embedding",
+           [](const UmapProjector& self) { return to_numpy(self.embedding().clone()); })
       .def("transform",
            [](const UmapProjector& self, const FloatArray& rows) {
              const auto view = matrix_view(rows);

@@ -4,7 +4,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-groups = tomllib.loads(Path(__file__).parent.with_name("pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+project = Path(__file__).parent.with_name("pyproject.toml")
+groups = tomllib.loads(project.read_text(encoding="utf-8"))["dependency-groups"]
 unknown = [name for name in sys.argv[1:] if name not in groups]
 if unknown:
     sys.exit(f"no dependency group named {', '.join(unknown)}; there are {', '.join(groups)}")

@@ -4,10 +4,9 @@
 //
 // Run it again with the same store, and what was computed is not computed again.
 
-#include <knowmap/knowmap.hpp>
-
 #include <cstdio>
 #include <iostream>
+#include <knowmap/knowmap.hpp>
 #include <string>
 #include <vector>
 

@@ -59,9 +59,9 @@ struct VerifyReport {
 class KNOWMAP_EXPORT CheckpointStore {
  public:
   enum class Mode {
-    read,    ///< must exist; takes no lock
-    write,   ///< made if it does not exist; what is there is kept
-    fresh,   ///< what is there is removed first (only if it is a store)
+    read,   ///< must exist; takes no lock
+    write,  ///< made if it does not exist; what is there is kept
+    fresh,  ///< what is there is removed first (only if it is a store)
   };
   explicit CheckpointStore(const std::filesystem::path& folder, Mode mode = Mode::write);
   CheckpointStore(CheckpointStore&&) noexcept;

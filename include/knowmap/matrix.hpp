@@ -23,8 +23,8 @@ struct MatrixView {
       : data(data_), rows(rows_), cols(cols_) {}
   /// A view for writing is also one for reading.
   template <class U>
-    requires(std::is_const_v<T> && std::is_same_v<const U, T> && !std::is_const_v<U>)
-  MatrixView(MatrixView<U> other)  // NOLINT(google-explicit-constructor)
+  requires(std::is_const_v<T>&& std::is_same_v<const U, T> && !std::is_const_v<U>)
+      MatrixView(MatrixView<U> other)  // NOLINT(google-explicit-constructor)
       : data(other.data), rows(other.rows), cols(other.cols) {}
 
   T* row(std::size_t i) const { return data + i * cols; }

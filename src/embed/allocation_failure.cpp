@@ -9,14 +9,14 @@ namespace knowmap {
 
 bool is_allocation_message(std::string_view message) {
   constexpr std::string_view kKnown[] = {
-      "can't allocate memory",           // c10's CPU allocator
-      "not enough memory",               // the same on Windows
-      "Invalid buffer size",             // MPS: one buffer above the device's bound
-      "MPS backend out of memory",       //
-      "CUDA out of memory",              //
-      "CUBLAS_STATUS_ALLOC_FAILED",      // cuBLAS' own workspace
-      "CUDNN_STATUS_ALLOC_FAILED",       //
-      "CUDA error: out of memory",       // the driver, outside the caching allocator
+      "can't allocate memory",             // c10's CPU allocator
+      "not enough memory",                 // the same on Windows
+      "Invalid buffer size",               // MPS: one buffer above the device's bound
+      "MPS backend out of memory",         //
+      "CUDA out of memory",                //
+      "CUBLAS_STATUS_ALLOC_FAILED",        // cuBLAS' own workspace
+      "CUDNN_STATUS_ALLOC_FAILED",         //
+      "CUDA error: out of memory",         // the driver, outside the caching allocator
       "could not create a memory object",  // oneDNN
       "out of memory",
   };

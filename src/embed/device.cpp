@@ -44,8 +44,10 @@ c10::Device resolve_device(const std::string& name) {
     throw std::invalid_argument("device '" + name + "' is malformed; write cuda or cuda:1");
   }
   if (!has(device.type())) {
-    throw std::invalid_argument("device '" + name + "' is not here; this machine and this libtorch "
-                                "have " + devices_here());
+    throw std::invalid_argument("device '" + name +
+                                "' is not here; this machine and this libtorch "
+                                "have " +
+                                devices_here());
   }
   return device;
 }
@@ -68,7 +70,8 @@ c10::ScalarType scalar_type(Precision precision) {
 std::uint64_t free_memory(c10::Device device) {
   if (device.is_cpu()) return available_memory();
   try {
-    const auto [free, total] = c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
+    const auto [free, total] =
+        c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
     return free;
   } catch (const std::exception&) {
     return 0;  // not every device tells; back-off is there for that

@@ -38,8 +38,8 @@ std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision) {
 }
 
 std::string pooling_text(const SentenceModules& modules) {
-  constexpr const char* kNames[] = {"cls", "max", "mean", "mean_sqrt_len", "weighted_mean",
-                                    "last_token"};
+  constexpr const char* kNames[] = {"cls",           "max",           "mean",
+                                    "mean_sqrt_len", "weighted_mean", "last_token"};
   std::string text;
   for (const PoolingMode mode : modules.pooling) {
     text += (text.empty() ? "" : "+") + std::string(kNames[static_cast<int>(mode)]);
@@ -57,8 +57,8 @@ std::size_t choose_length(const ModelFiles& files, std::size_t wanted, std::size
   const std::size_t fallback = by_files == 0 ? positions : std::min(by_files, positions);
   if (wanted == 0) return fallback;
   if (wanted > positions) {
-    throw std::invalid_argument("max_seq_length " + std::to_string(wanted) +
-                                " exceeds the " + std::to_string(positions) +
+    throw std::invalid_argument("max_seq_length " + std::to_string(wanted) + " exceeds the " +
+                                std::to_string(positions) +
                                 " positions that the model was trained with");
   }
   if (wanted <= special) {
@@ -141,7 +141,8 @@ struct Embedder::Impl {
     // Fewer workers than threads only where memory is short.
     const std::size_t lanes = static_cast<std::size_t>(plan.workers);
     if (lanes >= static_cast<std::size_t>(workers->size())) {
-      workers->run(batches.size(), [&](std::size_t i, int) { runner.run(batches[i]); }, &monitor);
+      workers->run(
+          batches.size(), [&](std::size_t i, int) { runner.run(batches[i]); }, &monitor);
     } else {
       std::atomic<std::size_t> next{0};
       workers->run(
@@ -250,14 +251,14 @@ void Embedder::encode_into(std::span<const std::string_view> texts, MatrixView<f
   };
   Monitor monitor(watch, "embed", texts.size(), "texts");
   for (const auto& [begin, end] : cut_units(texts, s.max_length, kUnitTokens)) {
-    const TokenBatch tokens =
-        s.tokenizer->encode_batch(texts.subspan(begin, end - begin), s.max_length,
-                                  s.options.threads);
+    const TokenBatch tokens = s.tokenizer->encode_batch(texts.subspan(begin, end - begin),
+                                                        s.max_length, s.options.threads);
     s.report.tokens += tokens.tokens();
     s.encode_unit(tokens, plan, out.slice(begin, end), monitor);
   }
   monitor.finish();
-  s.report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  s.report.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 std::vector<std::vector<std::int32_t>> Embedder::tokenize(

@@ -129,7 +129,8 @@ std::vector<std::string> spell_phrases(const Corpus& corpus, const PhraseTable& 
       forms.insert(forms.end(), part.begin(), part.end());
       std::vector<Form>().swap(part);
     }
-    workers.run(1, [&](std::size_t, int) { merge_same(forms); }, &monitor);
+    workers.run(
+        1, [&](std::size_t, int) { merge_same(forms); }, &monitor);
   }
 
   // How a word's plural is written: the first spelling that was met, without a

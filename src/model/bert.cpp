@@ -129,8 +129,8 @@ class Bert final : public Transformer {
   void read_embeddings(const WeightReader& weights) {
     const std::int64_t d = config_.hidden_size;
     const std::string base = "embeddings.";
-    tables_.word = backend_->keep(
-        weights.get(base + "word_embeddings.weight", {config_.vocabulary_size, d}));
+    tables_.word =
+        backend_->keep(weights.get(base + "word_embeddings.weight", {config_.vocabulary_size, d}));
     tables_.position = backend_->keep(
         weights.get(base + "position_embeddings.weight", {config_.max_positions, d}));
     tables_.type = backend_->keep(

@@ -121,10 +121,10 @@ class CpuBackend final : public Backend {
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       longest = std::max(longest, tokens.offsets[t + 1] - tokens.offsets[t]);
     }
-    at::Tensor scratch = at::empty(
-        {static_cast<std::int64_t>(kernels_.attention_scratch(static_cast<std::size_t>(longest),
-                                                              static_cast<std::size_t>(head_dim)))},
-        at::kFloat);
+    at::Tensor scratch =
+        at::empty({static_cast<std::int64_t>(kernels_.attention_scratch(
+                      static_cast<std::size_t>(longest), static_cast<std::size_t>(head_dim)))},
+                  at::kFloat);
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       const std::int64_t begin = tokens.offsets[t] - tokens.offsets.front();
       const auto length = static_cast<std::size_t>(tokens.offsets[t + 1] - tokens.offsets[t]);
@@ -139,8 +139,8 @@ class CpuBackend final : public Backend {
     return out;
   }
 
-  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
-                      const LayerNormWeights& norm, at::Tensor& out) const override {
+  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const LayerNormWeights& norm,
+                      at::Tensor& out) const override {
     kernels_.add_layer_norm(rows(x), rows(residual), floats(norm.gamma), floats(norm.beta),
                             static_cast<float>(norm.eps), static_cast<std::size_t>(x.size(0)),
                             static_cast<std::size_t>(x.size(1)), rows(out));

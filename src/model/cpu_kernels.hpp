@@ -40,9 +40,9 @@ template <class T>
 const CpuKernels<T>& cpu_kernels();
 
 // One definition for each instruction set (knowmap_add_kernels).
-#define KNOWMAP_DECLARE_KERNELS(isa)              \
-  namespace isa {                                 \
-  extern const CpuKernels<float> kFloatKernels;   \
+#define KNOWMAP_DECLARE_KERNELS(isa)                  \
+  namespace isa {                                     \
+  extern const CpuKernels<float> kFloatKernels;       \
   extern const CpuKernels<BFloat16> kBFloat16Kernels; \
   }
 KNOWMAP_DECLARE_KERNELS(generic)

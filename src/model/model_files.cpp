@@ -33,8 +33,7 @@ std::int64_t whole_number(const json& config, const char* key, const fs::path& f
   if (!config.contains(key)) throw ModelError(file.string() + " lacks '" + key + "'");
   const json& value = config[key];
   if (!value.is_number_integer()) {
-    throw ModelError(file.string() + ": '" + key + "' is " + value.dump() +
-                     ", not a whole number");
+    throw ModelError(file.string() + ": '" + key + "' is " + value.dump() + ", not a whole number");
   }
   const auto number = value.get<std::int64_t>();
   if (number < low || number > high) {
@@ -175,11 +174,10 @@ SentenceModules read_modules(const fs::path& folder) {
 
 /// The file that says how long texts may be has had several names.
 std::size_t read_max_length(const fs::path& folder) {
-  for (const char* name :
-       {"sentence_bert_config.json", "sentence_roberta_config.json",
-        "sentence_distilbert_config.json", "sentence_camembert_config.json",
-        "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
-        "sentence_xlnet_config.json"}) {
+  for (const char* name : {"sentence_bert_config.json", "sentence_roberta_config.json",
+                           "sentence_distilbert_config.json", "sentence_camembert_config.json",
+                           "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
+                           "sentence_xlnet_config.json"}) {
     const fs::path file = folder / name;
     if (!is_file(file)) continue;
     const json config = read_object(file);
@@ -201,7 +199,8 @@ std::size_t read_max_length(const fs::path& folder) {
 void check_parts(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
-    throw ModelError("'" + folder.string() + "' is no folder; a model is a folder with "
+    throw ModelError("'" + folder.string() +
+                     "' is no folder; a model is a folder with "
                      "config.json, model.safetensors and tokenizer.json");
   }
   if (!is_file(folder / "model.safetensors")) {
@@ -215,7 +214,8 @@ void check_parts(const fs::path& folder) {
   }
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
     if (!is_file(folder / name)) {
-      throw ModelError("'" + folder.string() + "' has no " + name + "; a model is a folder with "
+      throw ModelError("'" + folder.string() + "' has no " + name +
+                       "; a model is a folder with "
                        "config.json, model.safetensors and tokenizer.json");
     }
   }

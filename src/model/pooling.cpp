@@ -88,8 +88,9 @@ void pool(const at::Tensor& hidden, const PackedTokens& tokens, const SentenceMo
   const std::int64_t dim = rows.size(1);
   const std::int64_t wide = dim * static_cast<std::int64_t>(modules.pooling.size());
   for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-    const Rows text{rows.const_data_ptr<float>() + (tokens.offsets[t] - tokens.offsets.front()) * dim,
-                    tokens.offsets[t + 1] - tokens.offsets[t], dim};
+    const Rows text{
+        rows.const_data_ptr<float>() + (tokens.offsets[t] - tokens.offsets.front()) * dim,
+        tokens.offsets[t + 1] - tokens.offsets[t], dim};
     float* target = out[static_cast<std::size_t>(t)];
     for (const PoolingMode mode : modules.pooling) {
       pool_one(text, mode, target);

@@ -32,13 +32,13 @@ struct TypeInfo {
   std::uint64_t size;
 };
 constexpr TypeInfo kTypes[] = {
-    {"F32", TensorType::float32, 4},  {"F16", TensorType::float16, 2},
+    {"F32", TensorType::float32, 4},   {"F16", TensorType::float16, 2},
     {"BF16", TensorType::bfloat16, 2}, {"I64", TensorType::int64, 8},
-    {"F64", TensorType::other, 8},    {"U64", TensorType::other, 8},
-    {"I32", TensorType::other, 4},    {"U32", TensorType::other, 4},
-    {"I16", TensorType::other, 2},    {"U16", TensorType::other, 2},
-    {"I8", TensorType::other, 1},     {"U8", TensorType::other, 1},
-    {"BOOL", TensorType::other, 1},   {"F8_E4M3", TensorType::other, 1},
+    {"F64", TensorType::other, 8},     {"U64", TensorType::other, 8},
+    {"I32", TensorType::other, 4},     {"U32", TensorType::other, 4},
+    {"I16", TensorType::other, 2},     {"U16", TensorType::other, 2},
+    {"I8", TensorType::other, 1},      {"U8", TensorType::other, 1},
+    {"BOOL", TensorType::other, 1},    {"F8_E4M3", TensorType::other, 1},
     {"F8_E5M2", TensorType::other, 1},
 };
 
@@ -103,9 +103,8 @@ void SafeTensors::parse_header(std::string_view header, std::size_t data_begin) 
     if (name == "__metadata__") continue;
     const std::string where = origin_ + ": tensor '" + name + "'";
     if (!value.is_object() || !value.contains("dtype") || !value["dtype"].is_string() ||
-        !value.contains("shape") || !value["shape"].is_array() ||
-        !value.contains("data_offsets") || !value["data_offsets"].is_array() ||
-        value["data_offsets"].size() != 2) {
+        !value.contains("shape") || !value["shape"].is_array() || !value.contains("data_offsets") ||
+        !value["data_offsets"].is_array() || value["data_offsets"].size() != 2) {
       throw ModelError(where + " lacks dtype, shape or data_offsets");
     }
     const std::string dtype = value["dtype"].get<std::string>();

@@ -36,7 +36,10 @@ class SmallRows {
  public:
   SmallRows(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
             Monitor& monitor)
-      : rows_(data.rows), stride_((data.cols + 3) / 4 * 4), numbers_(rows_, stride_), bias_(1, rows_) {
+      : rows_(data.rows),
+        stride_((data.cols + 3) / 4 * 4),
+        numbers_(rows_, stride_),
+        bias_(1, rows_) {
     constexpr std::size_t kGrain = 1024;
     const std::size_t runs = (rows_ + kGrain - 1) / kGrain;
     // The scale is set by how large entries are on the whole; the few beyond
@@ -57,7 +60,8 @@ class SmallRows {
       sum += squares[r];
       seen += (std::min(rows_, (r + 1) * kGrain) - r * kGrain + 15) / 16;
     }
-    const double root = std::sqrt(sum / static_cast<double>(seen * std::max<std::size_t>(data.cols, 1)));
+    const double root =
+        std::sqrt(sum / static_cast<double>(seen * std::max<std::size_t>(data.cols, 1)));
     constexpr double kSpread = 5;
     const float by = root > 0 ? static_cast<float>(63 / (kSpread * root)) : 0.0f;
     scale_ = by > 0 ? 1 / (by * by) : 0.0f;
@@ -70,8 +74,7 @@ class SmallRows {
             std::int8_t* to = numbers_.row(i);
             std::memset(to, 0, stride_);
             for (std::size_t k = 0; k < data.cols; ++k) {
-              to[k] = static_cast<std::int8_t>(
-                  std::lrint(std::clamp(line[k] * by, -63.0f, 63.0f)));
+              to[k] = static_cast<std::int8_t>(std::lrint(std::clamp(line[k] * by, -63.0f, 63.0f)));
             }
           }
         },
@@ -88,8 +91,7 @@ class SmallRows {
     const std::size_t padded = (rows.size() + kPanel - 1) / kPanel * kPanel;
     for (std::size_t r = 0; r < padded; ++r) {
       std::int8_t* to = panels + r / kPanel * kPanel * stride_ + r % kPanel * 4;
-      const std::int8_t* from =
-          r < rows.size() ? row(static_cast<std::size_t>(rows[r])) : nullptr;
+      const std::int8_t* from = r < rows.size() ? row(static_cast<std::size_t>(rows[r])) : nullptr;
       if (bias != nullptr) {
         bias[r] = from != nullptr ? bias_.data()[static_cast<std::size_t>(rows[r])] : 0.0f;
       }
@@ -163,8 +165,8 @@ std::vector<Set> divide(const SmallRows& small, const Set& rows, std::size_t fan
         for (std::size_t at = begin; at < end; at += kPanel) {
           const std::size_t few = std::min(kPanel, end - at);
           small.pack({rows.data() + at, few}, mine.data(), nullptr);
-          kernel.product_int(mine.data(), 1, packed.data(), panels, small.groups(),
-                             products.data(), bias.size());
+          kernel.product_int(mine.data(), 1, packed.data(), panels, small.groups(), products.data(),
+                             bias.size());
           for (std::size_t r = 0; r < few; ++r) {
             kernel.to_float(products.data() + r * bias.size(), small.scale(), bias.size(),
                             scores.data());
@@ -263,8 +265,8 @@ void join(const SmallRows& small, const Set& leaf, TopK& best, std::vector<std::
           mine.thresholds[c] = *best.thresholds(row);
         }
       }
-      const std::size_t count = kernel.scan_column(v + kPanel, bias[r], mine.thresholds.data(),
-                                                   others, mine.hits.data());
+      const std::size_t count =
+          kernel.scan_column(v + kPanel, bias[r], mine.thresholds.data(), others, mine.hits.data());
       for (std::size_t h = 0; h < count; ++h) {
         const std::size_t c = mine.hits[h];
         const auto row = static_cast<std::size_t>(leaf[(p + 1) * kPanel + c]);

@@ -63,8 +63,7 @@ void finish(TopK& best, MatrixView<const float> data, MatrixView<const float> qu
         for (std::size_t i = begin; i < end; ++i) {
           const std::size_t count = best.take(i, candidates);
           rank_candidates(distance, data, norms, queries.row(i), distance.norm(queries.row(i)),
-                          {candidates.data(), count},
-                          {graph.indices.row(i), graph.indices.cols()},
+                          {candidates.data(), count}, {graph.indices.row(i), graph.indices.cols()},
                           {graph.distances.row(i), graph.distances.cols()});
         }
       },
@@ -162,8 +161,8 @@ KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queri
         Matrix block_panels(panels, kPanel * data.cols);
         std::vector<float> bias(panels * kPanel);
         pack(
-            scoring, count, [&](std::size_t r) { return data.row(begin + r); },
-            block_panels.data(), bias.data());
+            scoring, count, [&](std::size_t r) { return data.row(begin + r); }, block_panels.data(),
+            bias.data());
         for (std::size_t q = 0; q < packed.blocks(); ++q) {
           if (monitor.cancelled()) return;
           kernel.product(packed.block(q), packed.block_panels(q), block_panels.data(), panels,
@@ -172,8 +171,8 @@ KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queri
           for (std::size_t r = 0; r < packed.block_rows(q); ++r) {
             const std::size_t row = q * kBlock + r;
             const float* v = mine->tile.row(r);
-            const std::size_t found = kernel.scan_row(v, bias.data(), *best.thresholds(row), count,
-                                                      mine->hits.data());
+            const std::size_t found =
+                kernel.scan_row(v, bias.data(), *best.thresholds(row), count, mine->hits.data());
             for (std::size_t h = 0; h < found; ++h) {
               const std::size_t c = mine->hits[h];
               best.push(row, v[c] + bias[c], static_cast<std::int32_t>(begin + c));

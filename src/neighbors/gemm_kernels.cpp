@@ -304,15 +304,14 @@ Size scan_row(const float* v, const float* bias, float threshold, Size n, std::u
   return count;
 }
 
-Size scan_column(const float* v, float bias, const float* thresholds, Size n,
-                 std::uint16_t* hits) {
+Size scan_column(const float* v, float bias, const float* thresholds, Size n, std::uint16_t* hits) {
   Size count = 0;
   const __m512 plus = _mm512_set1_ps(bias);
   for (Size j = 0; j < n; j += 16) {
     const auto live = static_cast<__mmask16>(n - j >= 16 ? 0xffff : (1u << (n - j)) - 1);
     const __m512 x = _mm512_add_ps(_mm512_maskz_loadu_ps(live, v + j), plus);
-    const __mmask16 mask = _mm512_mask_cmp_ps_mask(
-        live, x, _mm512_maskz_loadu_ps(live, thresholds + j), _CMP_GE_OQ);
+    const __mmask16 mask =
+        _mm512_mask_cmp_ps_mask(live, x, _mm512_maskz_loadu_ps(live, thresholds + j), _CMP_GE_OQ);
     if (mask != 0) count = add_hits(mask, j, count, hits);
   }
   return count;
@@ -337,8 +336,7 @@ Size scan_row(const float* v, const float* bias, float threshold, Size n, std::u
   return count;
 }
 
-Size scan_column(const float* v, float bias, const float* thresholds, Size n,
-                 std::uint16_t* hits) {
+Size scan_column(const float* v, float bias, const float* thresholds, Size n, std::uint16_t* hits) {
   Size count = 0;
   Size j = 0;
   for (; j + 16 <= n; j += 16) {
@@ -391,11 +389,11 @@ double squared_distance(const float* a, const float* b, Size n) {
 
 }  // namespace
 
-const Kernels kKernels = {product,     product_int, scan_row, scan_column,
+const Kernels kKernels = {product,  product_int, scan_row,        scan_column,
                           to_float, dot,         squared_distance};
 #if defined(__AVX512F__)
 extern const Kernels kKernelsVnni;
-const Kernels kKernelsVnni = {product,     product_vnni, scan_row, scan_column,
+const Kernels kKernelsVnni = {product,  product_vnni, scan_row,        scan_column,
                               to_float, dot,          squared_distance};
 #endif
 

@@ -17,8 +17,8 @@ struct Kernels {
   /// order of k, so a pair's product doesn't depend on where in a tile it lies.
   void (*product)(const float* a, std::size_t a_panels, const float* b, std::size_t b_panels,
                   std::size_t depth, float* c, std::size_t ldc);
-  /// The same for small integers in [-63, 63], four to a group: packed[panel][k / 4][row % 48][k % 4],
-  /// `groups` of them. Exact, so the same on every instruction set.
+  /// The same for small integers in [-63, 63], four to a group: packed[panel][k / 4][row % 48][k %
+  /// 4], `groups` of them. Exact, so the same on every instruction set.
   void (*product_int)(const std::int8_t* a, std::size_t a_panels, const std::int8_t* b,
                       std::size_t b_panels, std::size_t groups, std::int32_t* c, std::size_t ldc);
   /// Positions j in [0, n) with v[j] + bias[j] >= threshold; answers how many.

@@ -52,9 +52,9 @@ KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
   check_options(data, options);
   Workers workers(options.threads);
   neighbors::check_finite(data, "data", workers);
-  const bool exact = options.search == KnnOptions::Search::exact ||
-                     (options.search == KnnOptions::Search::automatic &&
-                      data.rows <= options.exact_limit);
+  const bool exact =
+      options.search == KnnOptions::Search::exact ||
+      (options.search == KnnOptions::Search::automatic && data.rows <= options.exact_limit);
   return exact ? neighbors::exact_graph(data, options, workers)
                : neighbors::approximate_graph(data, options, workers);
 }
@@ -63,8 +63,8 @@ KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries
                    const KnnOptions& options) {
   check_options(data, options);
   if (data.cols != queries.cols) {
-    throw std::invalid_argument("queries have " + std::to_string(queries.cols) +
-                                " columns, data " + std::to_string(data.cols));
+    throw std::invalid_argument("queries have " + std::to_string(queries.cols) + " columns, data " +
+                                std::to_string(data.cols));
   }
   Workers workers(options.threads);
   neighbors::check_finite(data, "data", workers);

@@ -83,8 +83,8 @@ float Scoring::prepare(const float* row, float* out) const {
     }
     case Metric::euclidean: {
       for (std::size_t j = 0; j < dims_; ++j) {
-        out[j] = static_cast<float>(
-            (static_cast<double>(row[j]) - static_cast<double>(mean_[j])) * scale_);
+        out[j] = static_cast<float>((static_cast<double>(row[j]) - static_cast<double>(mean_[j])) *
+                                    scale_);
       }
       return static_cast<float>(-0.5 * kernels().dot(out, out, dims_));
     }

@@ -35,8 +35,7 @@ std::size_t TopK::take(std::size_t row, std::span<std::int32_t> out) {
   auto end = begin + counts_[row];
   std::sort(begin, end);
   if (repeats_) end = std::unique(begin, end);
-  const auto count =
-      std::min({static_cast<std::size_t>(end - begin), capacity_, out.size()});
+  const auto count = std::min({static_cast<std::size_t>(end - begin), capacity_, out.size()});
   for (std::size_t i = 0; i < count; ++i) {
     out[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(begin[i]));
   }

@@ -65,10 +65,10 @@ class CommitLane {
 
   void commit(RowRange range, Matrix rows, std::vector<std::uint64_t> hashes) {
     wait();
-    pending_ = std::async(std::launch::async, [this, range, rows = std::move(rows),
-                                               hashes = std::move(hashes)] {
-      store_.commit_rows(range, rows, hashes);
-    });
+    pending_ = std::async(std::launch::async,
+                          [this, range, rows = std::move(rows), hashes = std::move(hashes)] {
+                            store_.commit_rows(range, rows, hashes);
+                          });
   }
   /// Until all is durable; throws what the commit threw.
   void wait() {
@@ -93,8 +93,8 @@ ResumeReport embed_into_store(Embedder& embedder, std::span<const std::string_vi
   CommitLane lane(store);
   const ProgressCallback onward = [&](const Progress& p) {
     if (!progress) return true;
-    return progress({p.stage, report.rows_kept + report.rows_computed + p.done, texts.size(),
-                     p.unit});
+    return progress(
+        {p.stage, report.rows_kept + report.rows_computed + p.done, texts.size(), p.unit});
   };
   for (const RowRange gap : missing(store.ranges(), texts.size())) {
     const auto part = texts.subspan(gap.begin, gap.end - gap.begin);

@@ -47,8 +47,8 @@ void check_input(const MapInput& input, const CheckpointStore& store,
                                 std::to_string(n) + " texts");
   }
   const auto held = store.ranges();
-  const bool whole = store.rows_held() == n && !held.empty() && held.front().begin == 0 &&
-                     held.back().end == n;
+  const bool whole =
+      store.rows_held() == n && !held.empty() && held.front().begin == 0 && held.back().end == n;
   if (!whole) {
     throw CheckpointError(store.folder().string() + " holds " + std::to_string(store.rows_held()) +
                           " rows, the collection has " + std::to_string(n) +
@@ -78,10 +78,8 @@ class MapRun {
   }
 
   KnowledgeMap run() {
-    const KnnGraph graph =
-        stage<KnnGraph>("neighbors", graph_key(), encode_graph, decode_graph, [&] {
-          return knn_graph(rows(), graph_options());
-        });
+    const KnnGraph graph = stage<KnnGraph>("neighbors", graph_key(), encode_graph, decode_graph,
+                                           [&] { return knn_graph(rows(), graph_options()); });
     map_.coordinates =
         stage<Matrix>("layout", layout_key(), encode_coordinates, decode_coordinates, [&] {
           UmapProjector projector(options_.umap);
@@ -201,8 +199,8 @@ class MapRun {
     if (n_classes == 0) {
       throw std::invalid_argument("no row has a known class, so there is nothing to vote");
     }
-    const bool all_known = std::all_of(classes.begin(), classes.end(),
-                                       [](std::int32_t c) { return c >= 0; });
+    const bool all_known =
+        std::all_of(classes.begin(), classes.end(), [](std::int32_t c) { return c >= 0; });
     const bool same_metric = options_.labels.metric == options_.umap.metric;
     const KnnGraph voters = all_known && same_metric
                                 ? first_columns(graph, options_.labels.n_neighbors)

@@ -135,7 +135,7 @@ void CheckpointStore::Impl::open(Mode mode) {
   stages = Directory(root, store::kStagesFolder, lock != nullptr);
   if (lock) remove_leftovers();
   list_shards();
-  if (lock && !root.contains(store::kManifestName)) write_manifest();
+  if (lock && (mode == Mode::fresh || !root.contains(store::kManifestName))) write_manifest();
 }
 
 void CheckpointStore::Impl::remove_leftovers() const {
@@ -337,10 +337,10 @@ std::vector<std::uint64_t> CheckpointStore::text_hashes(RowRange range) const {
 void CheckpointStore::read_rows(RowRange range, MatrixView<float> out) const {
   if (range.begin > range.end || out.rows != range.end - range.begin ||
       (out.rows != 0 && out.cols != impl_->rows_dimension())) {
-    throw std::invalid_argument(
-        "the rows " + as_text(range) + " of " + std::to_string(impl_->rows_dimension()) +
-        " columns don't fit into a matrix of " + std::to_string(out.rows) + " × " +
-        std::to_string(out.cols));
+    throw std::invalid_argument("the rows " + as_text(range) + " of " +
+                                std::to_string(impl_->rows_dimension()) +
+                                " columns don't fit into a matrix of " + std::to_string(out.rows) +
+                                " × " + std::to_string(out.cols));
   }
   impl_->read(range, out.data, nullptr);
 }

@@ -34,9 +34,8 @@ herr_t keep_first(unsigned, const H5E_error2_t* entry, void* reason) {
 
 void write_attribute(hid_t object, const std::string& name, hid_t type, const void* value) {
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose, "make an attribute's space");
-  const Handle attribute(
-      H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
-      "make the attribute " + name);
+  const Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT),
+                         H5Aclose, "make the attribute " + name);
   check(H5Awrite(attribute, type, value), "write the attribute " + name);
 }
 

@@ -106,7 +106,8 @@ void remove_store_files(const Directory& folder) {
   remove_matching(folder, kRowsFolder,
                   [](std::string_view name) { return range_of_file(name).has_value(); });
   for (const auto& name : leftovers(folder)) folder.remove(name);
-  folder.remove(kManifestName);
+  // The manifest stays until the new one takes its place: without it, a folder
+  // that also holds a map would count as somebody else's after a kill here.
   folder.sync();
 }
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "store/atomic_file.hpp"
-#include "support/hash128.hpp"
 #include "store/system.hpp"
+#include "support/hash128.hpp"
 
 namespace knowmap::store {
 

@@ -122,8 +122,7 @@ const Shard::Array& part_of_texts(const Shard& shard, const std::string& name, E
 }
 
 std::vector<std::string> read_texts(Shard& shard, const std::string& name, std::uint64_t expected) {
-  const auto bytes =
-      read_values<char>(shard, part_of_texts(shard, name + kBytes, Element::uint8));
+  const auto bytes = read_values<char>(shard, part_of_texts(shard, name + kBytes, Element::uint8));
   const auto offsets =
       read_values<std::uint64_t>(shard, part_of_texts(shard, name + kOffsets, Element::uint64));
   if (offsets.empty() || offsets.size() - 1 != expected || offsets.front() != 0 ||
@@ -169,8 +168,8 @@ Fingerprint fingerprint_of(const Shard& shard) {
 
 void check_name(std::string_view what, std::string_view name) {
   const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
   };
   if (name.empty() || name.size() > 64 || !std::all_of(name.begin(), name.end(), fits)) {
     throw std::invalid_argument("\"" + std::string(name.substr(0, 80)) + "\" can't name a " +
@@ -216,8 +215,7 @@ Shard open_stage(const Directory& folder, const std::string& file_name) {
   Shard shard(folder, file_name, Shard::File::keep_open);
   if (shard.text("kind") != "stage") shard.throw_damaged("it is not a stage's result");
   const std::string stage = stage_of_file(file_name);
-  if (shard.text("stage") != stage ||
-      stage_file_name(stage, fingerprint_of(shard)) != file_name) {
+  if (shard.text("stage") != stage || stage_file_name(stage, fingerprint_of(shard)) != file_name) {
     shard.throw_damaged("its content belongs under another name");
   }
   return shard;

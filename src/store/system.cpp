@@ -177,8 +177,7 @@ void read_exactly(int fd, void* out, std::size_t bytes, std::uint64_t offset,
                   const std::filesystem::path& path) {
   auto* to = static_cast<char*>(out);
   while (bytes > 0) {
-    const ssize_t got =
-        ::pread(fd, to, std::min(bytes, kMostAtOnce), static_cast<off_t>(offset));
+    const ssize_t got = ::pread(fd, to, std::min(bytes, kMostAtOnce), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_os_error("read", path, errno);
     if (got == 0) throw CheckpointError(path.string() + " is cut short");

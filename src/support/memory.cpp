@@ -44,8 +44,7 @@ std::uint64_t mem_available() {
 
 std::uint64_t available_memory() {
   const std::uint64_t free = std::min(
-      {mem_available(),
-       cgroup_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+      {mem_available(), cgroup_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
        cgroup_left("/sys/fs/cgroup/memory/memory.limit_in_bytes",
                    "/sys/fs/cgroup/memory/memory.usage_in_bytes")});
   return free == kNone ? 0 : free;

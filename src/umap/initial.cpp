@@ -108,8 +108,7 @@ void scale_with_noise(Matrix& start, std::uint64_t seed) {
     for (std::size_t d = 0; d < start.cols(); ++d) {
       // Box and Muller: one of the pair is enough.
       const std::uint64_t bits = random_bits(seed, RandomStage::initial, i, d + (1u << 20));
-      const double radius =
-          std::sqrt(-2 * std::log(1 - unit(bits)));
+      const double radius = std::sqrt(-2 * std::log(1 - unit(bits)));
       const double angle = 2 * std::numbers::pi * unit(mix(bits));
       start(i, d) = static_cast<float>(static_cast<double>(start(i, d)) * by) +
                     static_cast<float>(1e-4 * radius * std::cos(angle));

@@ -65,8 +65,8 @@ inline Int high_product(Int x, Int y) {
 inline void gather_pairs(const float* p, Int i, Float& x, Float& y) {
   const __m512 low = _mm512_castpd_ps(
       _mm512_i32gather_pd(_mm512_castsi512_si256(i), reinterpret_cast<const double*>(p), 8));
-  const __m512 high = _mm512_castpd_ps(_mm512_i32gather_pd(
-      _mm512_extracti64x4_epi64(i, 1), reinterpret_cast<const double*>(p), 8));
+  const __m512 high = _mm512_castpd_ps(
+      _mm512_i32gather_pd(_mm512_extracti64x4_epi64(i, 1), reinterpret_cast<const double*>(p), 8));
   const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   x = _mm512_permutex2var_ps(low, even, high);
@@ -104,9 +104,7 @@ inline Int gather_int(const std::int32_t* p, Int i) { return _mm256_i32gather_ep
 inline Float where_less(Int i, Int j, Float x) {
   return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(j, i)), x);
 }
-inline Int where_less(Int i, Int j, Int x) {
-  return _mm256_and_si256(_mm256_cmpgt_epi32(j, i), x);
-}
+inline Int where_less(Int i, Int j, Int x) { return _mm256_and_si256(_mm256_cmpgt_epi32(j, i), x); }
 inline Float where_different(Int i, Int j, Float x) {
   return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(i, j)), x);
 }
@@ -199,9 +197,8 @@ inline Float to_float(const Int& x) {
   return each<Float>([&](int l) { return static_cast<float>(x.v[l]); });
 }
 inline Int round_to_int(const Float& x) {
-  return each<Int>([&](int l) {
-    return static_cast<std::int32_t>(x.v[l] + (x.v[l] < 0 ? -0.5f : 0.5f));
-  });
+  return each<Int>(
+      [&](int l) { return static_cast<std::int32_t>(x.v[l] + (x.v[l] < 0 ? -0.5f : 0.5f)); });
 }
 inline Float gather(const float* p, const Int& i) {
   return each<Float>([&](int l) { return p[i.v[l]]; });
@@ -220,9 +217,8 @@ inline Float where_different(const Int& i, const Int& j, const Float& x) {
 }
 inline Int high_product(const Int& x, const Int& y) {
   return each<Int>([&](int l) {
-    return wrap(static_cast<std::uint32_t>(static_cast<std::uint64_t>(raw(x.v[l])) *
-                                               static_cast<std::uint64_t>(raw(y.v[l])) >>
-                                           32));
+    return wrap(static_cast<std::uint32_t>(
+        static_cast<std::uint64_t>(raw(x.v[l])) * static_cast<std::uint64_t>(raw(y.v[l])) >> 32));
   });
 }
 inline void gather_pairs(const float* p, const Int& i, Float& x, Float& y) {
@@ -333,8 +329,7 @@ constexpr int kMostDims = 64;
 
 /// Walks the samples of kLanes vertices. kDims 0: as many as `step` says.
 template <int kDims>
-void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size slot,
-          Size live) {
+void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size slot, Size live) {
   const int dims = kDims > 0 ? kDims : static_cast<int>(step.dims);
   constexpr int kRoom = kDims > 0 ? kDims : kMostDims;
   std::int32_t vertex[kLanes];

@@ -56,8 +56,7 @@ class Normalised {
             for (std::size_t g = 0; g < groups; ++g) {
               float sum[kLanes] = {};
               for (std::size_t e = graph_.offsets[i]; e < graph_.offsets[i + 1]; ++e) {
-                const float* y =
-                    x.row(static_cast<std::size_t>(graph_.columns[e])) + g * kLanes;
+                const float* y = x.row(static_cast<std::size_t>(graph_.columns[e])) + g * kLanes;
                 for (std::size_t l = 0; l < kLanes; ++l) sum[l] += weights_[e] * y[l];
               }
               float* to = out.row(i) + g * kLanes;
@@ -227,8 +226,7 @@ Eigenpairs laplacian_eigenpairs(const SparseGraph& graph, const SpectralOptions&
     const Eigen::VectorXd scale = g.diagonal().cwiseMax(1e-300).cwiseSqrt().cwiseInverse();
     g = scale.asDiagonal() * g * scale.asDiagonal();
     const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> base(g);
-    const Eigen::VectorXd spread =
-        base.eigenvalues().cwiseMax(1e-9).cwiseSqrt().cwiseInverse();
+    const Eigen::VectorXd spread = base.eigenvalues().cwiseMax(1e-9).cwiseSqrt().cwiseInverse();
     rotate(x, scale.asDiagonal() * base.eigenvectors() * spread.asDiagonal(), workers);
 
     matrix.multiply(x, 1, 0, 0, z, monitor);
@@ -253,7 +251,8 @@ Eigenpairs laplacian_eigenpairs(const SparseGraph& graph, const SpectralOptions&
       double* part = parts.data() + begin / kGrain * width;
       for (std::size_t i = begin; i < end; ++i) {
         for (std::size_t c = 0; c < options.count; ++c) {
-          const double off = static_cast<double>(z(i, c)) - values[c] * static_cast<double>(x(i, c));
+          const double off =
+              static_cast<double>(z(i, c)) - values[c] * static_cast<double>(x(i, c));
           part[c] += off * off;
         }
       }
@@ -336,16 +335,16 @@ Matrix place_components(const Components& components, MatrixView<const float> da
       if (centroids.rows() <= wide) {
         const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(centroids *
                                                                     centroids.transpose());
-        scores = solver.eigenvectors().rowwise().reverse().leftCols(
-            std::min(most, centroids.rows()));
+        scores =
+            solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, centroids.rows()));
         const Eigen::VectorXd roots =
             solver.eigenvalues().reverse().head(scores.cols()).cwiseMax(0).cwiseSqrt();
         scores = (scores * roots.asDiagonal()).eval();
       } else {
         const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(centroids.transpose() *
                                                                     centroids);
-        scores = centroids *
-                 solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, wide));
+        scores =
+            centroids * solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, wide));
       }
       const double largest = scores.size() > 0 ? scores.cwiseAbs().maxCoeff() : 0;
       if (largest > 0 && std::isfinite(largest)) {
@@ -364,9 +363,9 @@ Matrix place_components(const Components& components, MatrixView<const float> da
     for (std::size_t c = 0; c < count; ++c) {
       const double radius = std::sqrt((static_cast<double>(c) + 0.5) / static_cast<double>(count));
       const double angle = 2.399963229728653 * static_cast<double>(c);
-      places(c, 0) = static_cast<float>(dims > 1 ? radius * std::cos(angle)
-                                                 : 2 * static_cast<double>(c) /
-                                                           static_cast<double>(count) - 1);
+      places(c, 0) = static_cast<float>(
+          dims > 1 ? radius * std::cos(angle)
+                   : 2 * static_cast<double>(c) / static_cast<double>(count) - 1);
       if (dims > 1) places(c, 1) = static_cast<float>(radius * std::sin(angle));
     }
   }
@@ -443,8 +442,7 @@ std::optional<Matrix> spectral_start(const SparseGraph& graph, MatrixView<const 
       for (std::size_t v = 0; v < size; ++v) {
         for (std::size_t d = 0; d < dims; ++d) {
           const double at = unit(random_bits(seed, RandomStage::initial, vertices[v], d));
-          result(vertices[v], d) =
-              places(c, d) + room[c] * static_cast<float>(2 * at - 1);
+          result(vertices[v], d) = places(c, d) + room[c] * static_cast<float>(2 * at - 1);
         }
       }
       continue;

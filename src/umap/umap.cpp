@@ -36,8 +36,9 @@ void check_graph(const KnnGraph& graph, std::size_t rows, std::size_t columns) {
     for (std::size_t j = 0; j < columns; ++j) {
       const std::int32_t other = graph.indices(i, j);
       if (other < -1 || (other >= 0 && static_cast<std::size_t>(other) >= rows)) {
-        throw std::invalid_argument("row " + std::to_string(i) + " of the neighbour graph names row " +
-                                    std::to_string(other) + " of " + std::to_string(rows));
+        throw std::invalid_argument("row " + std::to_string(i) +
+                                    " of the neighbour graph names row " + std::to_string(other) +
+                                    " of " + std::to_string(rows));
       }
       if (other >= 0 && !std::isfinite(graph.distances(i, j))) {
         throw std::invalid_argument("row " + std::to_string(i) +
@@ -108,23 +109,22 @@ void UmapProjector::Impl::lay_out(MatrixView<const float> rows, const KnnGraph& 
   {
     const umap::Smoothed smoothed =
         umap::smooth_distances(graph, columns, options.local_connectivity, true, workers);
-    const Matrix strengths =
-        umap::membership_strengths(graph, columns, smoothed, false, workers);
+    const Matrix strengths = umap::membership_strengths(graph, columns, smoothed, false, workers);
     fuzzy = umap::fuzzy_union(graph, strengths, options.set_op_mix_ratio, workers);
   }
   umap::drop_weak_edges(fuzzy, n_epochs > 10 ? n_epochs : by_size);
   Matrix at = start(fuzzy, rows, workers);
   umap::fit_to_box(at);
   Monitor monitor(options.progress, "layout", n_epochs, "epochs");
-  umap::Layout layout(fuzzy, std::move(at),
-                      {.n_epochs = n_epochs,
-                       .learning_rate = options.learning_rate,
-                       .a = a,
-                       .b = b,
-                       .repulsion_strength = options.repulsion_strength,
-                       .negative_sample_rate =
-                           static_cast<std::uint32_t>(options.negative_sample_rate),
-                       .seed = options.seed});
+  umap::Layout layout(
+      fuzzy, std::move(at),
+      {.n_epochs = n_epochs,
+       .learning_rate = options.learning_rate,
+       .a = a,
+       .b = b,
+       .repulsion_strength = options.repulsion_strength,
+       .negative_sample_rate = static_cast<std::uint32_t>(options.negative_sample_rate),
+       .seed = options.seed});
   layout.run(n_epochs, workers, &monitor);
   monitor.finish();
   embedding = std::move(layout).take();
@@ -165,7 +165,8 @@ const Matrix& UmapProjector::fit(MatrixView<const float> data) {
 const Matrix& UmapProjector::fit(MatrixView<const float> data, const KnnGraph& graph) {
   Impl& s = *impl_;
   const std::size_t n = graph.size();
-  if (n == 0) throw std::invalid_argument("the neighbour graph has no rows; a map needs at least one");
+  if (n == 0)
+    throw std::invalid_argument("the neighbour graph has no rows; a map needs at least one");
   if (n > std::numeric_limits<std::int32_t>::max() / s.options.n_components) {
     throw std::invalid_argument("a map of " + std::to_string(n) + " rows and " +
                                 std::to_string(s.options.n_components) + " columns is too large");
@@ -212,8 +213,8 @@ Matrix UmapProjector::transform(MatrixView<const float> rows) const {
   const KnnGraph graph = knn_query(s.data, rows, knn);
   Workers workers(s.options.threads);
   Monitor monitor(s.options.progress, "layout", rows.rows, "rows");
-  Matrix placed = umap::place_new_rows(rows, graph, s.embedding, s.options, s.a, s.b, workers,
-                                       &monitor);
+  Matrix placed =
+      umap::place_new_rows(rows, graph, s.embedding, s.options, s.a, s.b, workers, &monitor);
   monitor.add(rows.rows);
   monitor.finish();
   return placed;

@@ -169,7 +169,8 @@ TEST(BatchRunner, OtherErrorsPassThroughAtOnce) {
 TEST(BatchRunner, MemoryIsReleasedOnceTheExceptionIsGone) {
   // A failure that holds memory, as libtorch's do through their backtraces.
   struct Held : std::runtime_error {
-    explicit Held(std::shared_ptr<int> p) : std::runtime_error("out of memory"), held(std::move(p)) {}
+    explicit Held(std::shared_ptr<int> p)
+        : std::runtime_error("out of memory"), held(std::move(p)) {}
     std::shared_ptr<int> held;
   };
   std::weak_ptr<int> watched;

@@ -1,5 +1,3 @@
-#include "knowmap/checkpoint_store.hpp"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
@@ -24,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "knowmap/checkpoint_store.hpp"
 #include "knowmap/error.hpp"
 #include "store/shard_layout.hpp"
 
@@ -94,7 +93,7 @@ std::string message_of(const std::function<void()>& action) {
   return "";
 }
 
-#define EXPECT_SAYS(action, part) \
+#define EXPECT_SAYS(action, part)                                      \
   EXPECT_NE(message_of([&] { action; }).find(part), std::string::npos) \
       << message_of([&] { action; })
 
@@ -212,8 +211,8 @@ TEST_F(Store, CallersMistakesAreNamed) {
   CheckpointStore store(folder_);
   EXPECT_THROW(commit(store, {0, 3}), std::invalid_argument);  // begin_rows first
   EXPECT_THROW(store.begin_rows(kMadeBy, 0), std::invalid_argument);
-  EXPECT_THROW(store.begin_rows({{"model", "\xff"}}, 4); commit(store, {0, 3}),
-               std::invalid_argument);
+  EXPECT_THROW(store.begin_rows({{"model", "\xff"}}, 4);
+               commit(store, {0, 3}), std::invalid_argument);
   store.begin_rows(kMadeBy, 4);
   EXPECT_THROW(commit(store, {0, 3}, 5), std::invalid_argument);
   EXPECT_THROW(store.commit_rows({0, 2}, rows_of({0, 3}, 4), hashes_of({0, 3})),
@@ -508,10 +507,19 @@ TEST_F(DamagedStore, ForgedDescriptionsAreRefused) {
     const CheckpointStore store(folder_, Mode::read);
     EXPECT_TRUE(store.verify().damaged.empty());
   }
-  std::vector<std::string> bad = {
-      "", "null", "[]", "{}", "{\"about\":1,\"arrays\":{}}", "{\"about\":{},\"arrays\":[]}",
-      std::string(100000, '['), with(""), with(rows), with(hashes), "\xff\xfe", with(rows + ","),
-      "{\"about\":{\"kind\":7},\"arrays\":{}}"};
+  std::vector<std::string> bad = {"",
+                                  "null",
+                                  "[]",
+                                  "{}",
+                                  "{\"about\":1,\"arrays\":{}}",
+                                  "{\"about\":{},\"arrays\":[]}",
+                                  std::string(100000, '['),
+                                  with(""),
+                                  with(rows),
+                                  with(hashes),
+                                  "\xff\xfe",
+                                  with(rows + ","),
+                                  "{\"about\":{\"kind\":7},\"arrays\":{}}"};
   const auto array = [](const char* type, const char* shape, const char* offset) {
     return R"("embeddings":{"type":)" + std::string(type) + R"(,"shape":)" + shape +
            R"(,"offset":)" + offset + "}";
@@ -541,17 +549,17 @@ TEST_F(DamagedStore, ForgedDescriptionsAreRefused) {
 
 TEST_F(DamagedStore, ForgedTextsAreRefused) {
   const std::string name = files()[1].filename();
-  const std::string about = R"("about":{"kind":"stage","stage":"umap","fingerprint":)" +
-                            nlohmann::json(kMadeBy).dump();
+  const std::string about =
+      R"("about":{"kind":"stage","stage":"umap","fingerprint":)" + nlohmann::json(kMadeBy).dump();
   std::string body(4096, '\0');
   const auto forged = [&](std::vector<std::uint64_t> offsets, const char* shape) {
     if (!offsets.empty()) std::memcpy(body.data(), offsets.data(), offsets.size() * 8);
-    const std::string arrays =
-        R"("t/offsets":{"type":"uint64","offset":512,"shape":[)" + std::to_string(offsets.size()) +
-        R"(]},"t/bytes":{"type":"uint8","offset":1024,"shape":[10]})";
-    write_file(folder_ / "stages" / name,
-               forge("{" + about + R"(,"texts":{"t":)" + shape + "}},\"arrays\":{" + arrays + "}}",
-                     body));
+    const std::string arrays = R"("t/offsets":{"type":"uint64","offset":512,"shape":[)" +
+                               std::to_string(offsets.size()) +
+                               R"(]},"t/bytes":{"type":"uint8","offset":1024,"shape":[10]})";
+    write_file(
+        folder_ / "stages" / name,
+        forge("{" + about + R"(,"texts":{"t":)" + shape + "}},\"arrays\":{" + arrays + "}}", body));
   };
   const CheckpointStore store(folder_, Mode::read);
   forged({0, 4, 10}, "[2]");

@@ -78,7 +78,8 @@ std::vector<std::string> sample_texts() {
   std::vector<std::string> texts{"", "a", "zzz b", "A, b! c?"};
   for (int i = 1; i < 40; ++i) {
     std::string text;
-    for (int j = 0; j < i * 3 % 71; ++j) text += std::string(1, static_cast<char>('a' + (i + j) % 5)) + " ";
+    for (int j = 0; j < i * 3 % 71; ++j)
+      text += std::string(1, static_cast<char>('a' + (i + j) % 5)) + " ";
     texts.push_back(text);
   }
   return texts;

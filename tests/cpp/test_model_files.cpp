@@ -35,9 +35,8 @@ std::string reading(const std::string& bytes) {
 #define EXPECT_SAYS(message, part) \
   EXPECT_NE((message).find(part), std::string::npos) << "said: '" << (message) << "'"
 
-const std::string kTwo =
-    R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-    R"("b":{"dtype":"F16","shape":[1,2],"data_offsets":[8,12]}})";
+const std::string kTwo = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                         R"("b":{"dtype":"F16","shape":[1,2],"data_offsets":[8,12]}})";
 
 TEST(SafeTensors, ReadsShapesTypesAndPlaces) {
   const TemporaryFolder folder;
@@ -60,7 +59,9 @@ TEST(SafeTensors, EveryLengthButTheWholeIsRefused) {
 }
 
 TEST(SafeTensors, HostileHeadersAreRefusedByName) {
-  const auto header = [](const std::string& text) { return reading(safetensors(text, "12345678")); };
+  const auto header = [](const std::string& text) {
+    return reading(safetensors(text, "12345678"));
+  };
   std::string huge(8, '\xff');
   EXPECT_SAYS(reading(huge + "{}"), "no safetensors file");
   EXPECT_SAYS(header("{"), "not valid JSON");

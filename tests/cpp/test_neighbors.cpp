@@ -232,12 +232,11 @@ TEST(Knn, TheApproximateSearchCopesWithManyEqualRows) {
 TEST(Knn, MistakesAreNamed) {
   Matrix x = random_rows(3000, 4, 12);
   EXPECT_THROW(knn_graph(x, exact(0, Metric::cosine)), std::invalid_argument);
-  EXPECT_THROW(knn_query(x, random_rows(2, 5, 1), exact(1, Metric::cosine)),
-               std::invalid_argument);
+  EXPECT_THROW(knn_query(x, random_rows(2, 5, 1), exact(1, Metric::cosine)), std::invalid_argument);
   EXPECT_THROW(metric_from_name("manhattan"), std::invalid_argument);
   EXPECT_EQ(metric_from_name("inner_product"), Metric::inner_product);
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     x(2345, 1) = bad;
     x(2999, 1) = bad;
     try {
@@ -302,7 +301,8 @@ TEST(Kernels, IntegerProductsAreExact) {
   std::vector<std::int8_t> a(bytes), b(bytes);
   for (std::size_t i = 0; i < bytes; ++i) {
     a[i] = static_cast<std::int8_t>(static_cast<int>(bounded(mix(i + 1), 127)) - 63);
-    b[i] = i % 5 == 0 ? -63 : static_cast<std::int8_t>(static_cast<int>(bounded(mix(~i), 127)) - 63);
+    b[i] =
+        i % 5 == 0 ? -63 : static_cast<std::int8_t>(static_cast<int>(bounded(mix(~i), 127)) - 63);
   }
   std::vector<std::int32_t> c(4 * kPanel * kPanel);
   neighbors::kernels().product_int(a.data(), 2, b.data(), 2, groups, c.data(), 2 * kPanel);

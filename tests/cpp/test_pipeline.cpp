@@ -23,7 +23,8 @@ class Pipeline : public ::testing::Test {
     TinyBert().write(folder_ / "model");
     for (int i = 0; i < 60; ++i) {
       std::string text;
-      for (int j = 0; j <= i % 13; ++j) text += std::string(1, static_cast<char>('a' + (i * j) % 5)) + " ";
+      for (int j = 0; j <= i % 13; ++j)
+        text += std::string(1, static_cast<char>('a' + (i * j) % 5)) + " ";
       owned_.push_back(text + std::to_string(i));
       classes_.push_back(i % 3);
     }
@@ -161,7 +162,8 @@ TEST_F(Pipeline, WrongInputIsNamed) {
   CheckpointStore held = store();
   embed_into_store(model, texts_, held);
   EXPECT_THROW(map_from_store({}, held), std::invalid_argument);
-  EXPECT_THROW(map_from_store({texts_, std::span(texts_).first(3), {}}, held), std::invalid_argument);
+  EXPECT_THROW(map_from_store({texts_, std::span(texts_).first(3), {}}, held),
+               std::invalid_argument);
   EXPECT_THROW(map_from_store({texts_, {}, std::span(classes_).first(3)}, held),
                std::invalid_argument);
   std::fill(classes_.begin(), classes_.end(), -1);

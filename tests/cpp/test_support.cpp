@@ -32,7 +32,8 @@ TEST(Workers, RangesAreCutByGrainAlone) {
   Workers workers(3);
   std::vector<std::pair<std::size_t, std::size_t>> cuts(4);
   workers.run_ranges(10, 3, [&](std::size_t b, std::size_t e, int) { cuts[b / 3] = {b, e}; });
-  EXPECT_EQ(cuts, (std::vector<std::pair<std::size_t, std::size_t>>{{0, 3}, {3, 6}, {6, 9}, {9, 10}}));
+  EXPECT_EQ(cuts,
+            (std::vector<std::pair<std::size_t, std::size_t>>{{0, 3}, {3, 6}, {6, 9}, {9, 10}}));
 }
 
 TEST(Workers, TheFirstExceptionReachesTheCallerAndThePoolLivesOn) {

@@ -61,8 +61,8 @@ TEST_F(Backends, BFloat16StaysNearFloat32) {
   const Texts texts{5, 64, 17};
   const auto exact = load(make_cpu_backend(at::kFloat))->forward(texts.packed(), 256, kGoOn);
   for (const bool ours : {true, false}) {
-    auto backend = ours ? make_cpu_backend(at::kBFloat16)
-                        : make_generic_backend(at::kCPU, at::kBFloat16);
+    auto backend =
+        ours ? make_cpu_backend(at::kBFloat16) : make_generic_backend(at::kCPU, at::kBFloat16);
     const auto rough = load(std::move(backend))->forward(texts.packed(), 256, kGoOn);
     EXPECT_LT(largest_difference(exact, rough), 0.15);
     EXPECT_GT(largest_difference(exact, rough), 0.0) << "bfloat16 was not used";
@@ -77,10 +77,10 @@ TEST_F(Backends, ATextsBytesDoNotDependOnItsBatchNorOnChunks) {
     EXPECT_TRUE(at::equal(all, model->forward(together.packed(), 16, kGoOn)));
     for (std::size_t t = 0; t + 1 < together.offsets.size(); ++t) {
       const std::vector<std::int64_t> one{0, together.offsets[t + 1] - together.offsets[t]};
-      const PackedTokens alone{
-          std::span(together.ids).subspan(static_cast<std::size_t>(together.offsets[t]),
-                                          static_cast<std::size_t>(one[1])),
-          one};
+      const PackedTokens alone{std::span(together.ids)
+                                   .subspan(static_cast<std::size_t>(together.offsets[t]),
+                                            static_cast<std::size_t>(one[1])),
+                               one};
       const at::Tensor part = model->forward(alone, 256, kGoOn);
       EXPECT_TRUE(at::equal(part, all.slice(0, together.offsets[t], together.offsets[t + 1])));
     }
@@ -177,8 +177,8 @@ TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
     qkv[i * 3 + 2] = static_cast<float>(i);    // value
   }
   const auto& kernels = cpu_kernels<float>();
-  const at::Tensor scratch = at::empty(
-      {static_cast<std::int64_t>(kernels.attention_scratch(length, 1))}, at::kFloat);
+  const at::Tensor scratch =
+      at::empty({static_cast<std::int64_t>(kernels.attention_scratch(length, 1))}, at::kFloat);
   std::vector<float> out(length);
   kernels.attention(qkv.data(), qkv.data() + 1, qkv.data() + 2, 3, length, 1, out.data(), 1,
                     scratch.data_ptr<float>());
@@ -186,7 +186,8 @@ TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
 }
 
 TEST(Pooling, ModesAreWhatTheirNamesSay) {
-  const at::Tensor hidden = at::tensor({1.0f, 8.0f, 2.0f, 6.0f, 6.0f, -2.0f, 5.0f, 5.0f}).view({4, 2});
+  const at::Tensor hidden =
+      at::tensor({1.0f, 8.0f, 2.0f, 6.0f, 6.0f, -2.0f, 5.0f, 5.0f}).view({4, 2});
   const std::vector<std::int32_t> ids{1, 1, 1, 1};
   const std::vector<std::int64_t> offsets{0, 3, 4};
   const PackedTokens tokens{ids, offsets};
@@ -197,8 +198,8 @@ TEST(Pooling, ModesAreWhatTheirNamesSay) {
   const std::vector<float*> rows{a.data(), b.data()};
   pool(hidden, tokens, modules, rows);
   const float root = std::sqrt(3.0f);
-  const std::vector<float> expected{1, 8, 6, 8, 3, 4, 9 / root, 12 / root,
-                                    (1 + 4 + 18) / 6.0f, (8 + 12 - 6) / 6.0f, 6, -2};
+  const std::vector<float> expected{
+      1, 8, 6, 8, 3, 4, 9 / root, 12 / root, (1 + 4 + 18) / 6.0f, (8 + 12 - 6) / 6.0f, 6, -2};
   for (std::size_t i = 0; i < 12; ++i) EXPECT_NEAR(a[i], expected[i], 1e-6) << i;
   EXPECT_EQ(b, (std::vector<float>(12, 5.0f)));
 

@@ -1,5 +1,3 @@
-#include "knowmap/umap.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include <vector>
 
 #include "knowmap/error.hpp"
+#include "knowmap/umap.hpp"
 #include "support/random.hpp"
 #include "umap/curve.hpp"
 #include "umap/fuzzy_graph.hpp"
@@ -75,7 +74,8 @@ TEST(Umap, CurvesAreUmapLearns) {
 TEST(Umap, FuzzyGraphIsUmapLearns) {
   Workers workers(2);
   const KnnGraph graph = reference_graph();
-  for (const auto& [name, connectivity] : {std::pair<std::string, float>{"1", 1.0f}, {"2.5", 2.5f}}) {
+  for (const auto& [name, connectivity] :
+       {std::pair<std::string, float>{"1", 1.0f}, {"2.5", 2.5f}}) {
     const umap::Smoothed s = umap::smooth_distances(graph, 11, connectivity, true, workers);
     expect_near(s.sigmas.data(), reference()["sigmas_" + name], 1e-5);
     expect_near(s.rhos.data(), reference()["rhos_" + name], 1e-6);
@@ -95,8 +95,8 @@ TEST(Umap, FuzzyGraphIsUmapLearns) {
     }
     expect_near(fuzzy.weights.data(), reference()["weights_" + name], 1e-5);
   }
-  const std::vector<double> epochs = umap::epochs_per_sample(
-      umap::fuzzy_union(graph, strengths, 1.0f, workers).weights, 200);
+  const std::vector<double> epochs =
+      umap::epochs_per_sample(umap::fuzzy_union(graph, strengths, 1.0f, workers).weights, 200);
   const std::vector<double>& truth = reference()["epochs_per_sample_1.0"];
   ASSERT_EQ(epochs.size(), truth.size());
   for (std::size_t e = 0; e < truth.size(); ++e) {
@@ -173,7 +173,8 @@ TEST(Spectral, IteratedAndDenseSolversFindEigenvectors) {
       EXPECT_LT(residual(graph, pairs, c), 2e-4) << n << " " << c;
       double length = 0;
       for (std::size_t i = 0; i < n; ++i) {
-        length += static_cast<double>(pairs.vectors(i, c)) * static_cast<double>(pairs.vectors(i, c));
+        length +=
+            static_cast<double>(pairs.vectors(i, c)) * static_cast<double>(pairs.vectors(i, c));
       }
       EXPECT_NEAR(length, 1, 1e-4);
     }
@@ -210,8 +211,8 @@ TEST(Spectral, ComponentsLieApart) {
     ASSERT_EQ(components.labels[i], static_cast<std::int32_t>(i % kinds));
   }
   for (const bool with_data : {true, false}) {
-    const auto start = umap::spectral_start(
-        graph, with_data ? x.view() : MatrixView<const float>{}, 2, 1, workers);
+    const auto start = umap::spectral_start(graph, with_data ? x.view() : MatrixView<const float>{},
+                                            2, 1, workers);
     ASSERT_TRUE(start);
     std::vector<std::array<double, 2>> centres(kinds, {0, 0});
     for (std::size_t i = 0; i < 1400; ++i) {
@@ -250,8 +251,9 @@ TEST(Layout, ForcesAreTheDerivativesOfTheLogarithms) {
     EXPECT_LT(attract[i], 0);
     EXPECT_GT(repel[i], 0);
   }
-  const std::vector<float> odd = {0.0f, 1e-38f, 1e30f, std::numeric_limits<float>::max(), 1e-45f,
-                                  1,    1,      1,     1, 1, 1, 1, 1, 1, 1, 1};
+  const std::vector<float> odd = {
+      0.0f, 1e-38f, 1e30f, std::numeric_limits<float>::max(), 1e-45f, 1, 1, 1, 1, 1, 1, 1, 1,
+      1,    1,      1};
   umap::force_kernel()(odd.data(), 16, a, b, attract.data(), repel.data());
   for (std::size_t i = 0; i < 16; ++i) {
     EXPECT_TRUE(std::isfinite(attract[i]) && std::isfinite(repel[i])) << odd[i];
@@ -355,7 +357,8 @@ TEST(Umap, NewRowsLandByTheirOwnAndDoNotDependOnTheBatch) {
       right += at % 5 == (i + 1000) % 5;
     }
     EXPECT_GT(right, 290u);
-    for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{0, 1}, {17, 40}, {250, 300}}) {
+    for (const auto& [begin, end] :
+         {std::pair<std::size_t, std::size_t>{0, 1}, {17, 40}, {250, 300}}) {
       const Matrix part = projector.transform(fresh.slice(begin, end));
       EXPECT_EQ(std::memcmp(part.data(), placed.row(begin), part.size() * sizeof(float)), 0);
     }

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -60,11 +61,10 @@ struct TinyBert {
 
   std::string config() const {
     return R"({"model_type":"bert","hidden_act":"gelu","hidden_size":)" + std::to_string(hidden) +
-           R"(,"intermediate_size":)" + std::to_string(intermediate) +
-           R"(,"num_hidden_layers":)" + std::to_string(layers) + R"(,"num_attention_heads":)" +
-           std::to_string(heads) + R"(,"vocab_size":)" + std::to_string(words.size()) +
-           R"(,"max_position_embeddings":)" + std::to_string(positions) +
-           R"(,"type_vocab_size":2,"layer_norm_eps":1e-12})";
+           R"(,"intermediate_size":)" + std::to_string(intermediate) + R"(,"num_hidden_layers":)" +
+           std::to_string(layers) + R"(,"num_attention_heads":)" + std::to_string(heads) +
+           R"(,"vocab_size":)" + std::to_string(words.size()) + R"(,"max_position_embeddings":)" +
+           std::to_string(positions) + R"(,"type_vocab_size":2,"layer_norm_eps":1e-12})";
   }
 
   std::string tokenizer() const {
@@ -137,10 +137,11 @@ struct TinyBert {
     write_file(folder / "config.json", config());
     write_file(folder / "tokenizer.json", tokenizer());
     write_file(folder / "model.safetensors", weights());
-    write_file(folder / "modules.json",
-               R"([{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},)"
-               R"({"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},)"
-               R"({"idx":2,"name":"2","path":"2_Normalize","type":"sentence_transformers.models.Normalize"}])");
+    write_file(
+        folder / "modules.json",
+        R"([{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},)"
+        R"({"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},)"
+        R"({"idx":2,"name":"2","path":"2_Normalize","type":"sentence_transformers.models.Normalize"}])");
     write_file(folder / "1_Pooling/config.json", R"({"pooling_mode_mean_tokens":true})");
     write_file(folder / "sentence_bert_config.json", R"({"max_seq_length":64})");
   }

@@ -25,10 +25,9 @@ FULL = os.environ.get("KNOWMAP_FAULTS") == "full"
 STRACE = shutil.which("strace")
 
 # Everything that a writer does to the disk, and the lookups in between.
-CHANGING = (
-    "mkdir mkdirat openat write pwrite64 ftruncate fsync renameat renameat2 linkat unlinkat"
-).split()
-OTHERS = "close fcntl newfstatat getdents64 pread64 utimensat".split()
+CHANGING = ["mkdir", "mkdirat", "openat", "write", "pwrite64", "ftruncate", "fsync", "renameat", "renameat2", "linkat",
+            "unlinkat"]
+OTHERS = ["close", "fcntl", "newfstatat", "getdents64", "pread64", "utimensat"]
 
 needs_writer = pytest.mark.skipif(
     not (STRACE and Path(WRITER).is_file()), reason="needs strace and KNOWMAP_STORE_WRITER"

@@ -7,9 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-import knowmap as km
 import numpy as np
 import pytest
+
+import knowmap as km
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))

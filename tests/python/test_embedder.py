@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import knowmap as km
 import numpy as np
 import pytest
+
+import knowmap as km
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "minilm_reference.npz"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import knowmap as km
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
+
+import knowmap as km
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import knowmap as km
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
+
+import knowmap as km
 
 
 def test_graph_equals_brute_force(embeddings):
@@ -59,7 +60,8 @@ def test_precomputed_neighbours_with_and_without_the_row_itself(embeddings):
     np.testing.assert_array_equal(direct, given)
     rows = np.arange(len(embeddings))[:, None]
     with_self = (np.hstack([rows, indices]), np.hstack([np.zeros_like(rows), distances]))
-    np.testing.assert_array_equal(direct, km.UmapProjector(metric="cosine", precomputed_knn=with_self).fit_transform(embeddings))
+    projector = km.UmapProjector(metric="cosine", precomputed_knn=with_self)
+    np.testing.assert_array_equal(direct, projector.fit_transform(embeddings))
 
 
 def test_wrong_input(embeddings):

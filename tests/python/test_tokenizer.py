@@ -34,7 +34,8 @@ def test_generated_strings(embedder, oracle):
               (0x600, 0x6FF), (0x900, 0xDFF), (0xE00, 0xE7F), (0x1100, 0x11FF), (0x1E00, 0x20CF), (0x2190, 0x2BFF),
               (0x3000, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFFFD), (0x10000, 0x1FAFF),
               (0x20000, 0x2FA1F), (0xE0000, 0xE01EF)]
-    fixed = ["[CLS]", "[SEP]", "[MASK]", "[unused1]", "\u200d", "\ufe0f", "👩‍👩‍👧", "é", "é", "İ", "ß", "ﬁ", "Σας", " ", "\u3000"]
+    fixed = ["[CLS]", "[SEP]", "[MASK]", "[unused1]", "\u200d", "\ufe0f", "👩‍👩‍👧",
+             "é", "é", "İ", "ß", "ﬁ", "Σας", " ", "\u3000"]
 
     def piece() -> str:
         if rng.random() < 0.15:

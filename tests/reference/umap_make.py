@@ -5,6 +5,8 @@ a line: `name rows cols value...`. Distances are given, so nothing but umap-lear
 compared.
 """
 
+from pathlib import Path
+
 import numpy as np
 import scipy.sparse
 from umap.umap_ import (
@@ -15,13 +17,13 @@ from umap.umap_ import (
     smooth_knn_dist,
 )
 
-out = open("umap_reference.txt", "w")
+lines = []
 
 
 def write(name, array):
     array = np.atleast_2d(np.asarray(array))
     values = " ".join(repr(float(v)) if array.dtype.kind == "f" else str(v) for v in array.ravel())
-    print(name, *array.shape, values, file=out)
+    lines.append(" ".join(map(str, (name, *array.shape, values))))
 
 
 n, k = 120, 12
@@ -58,4 +60,4 @@ write("epochs_per_sample_1.0", make_epochs_per_sample(
 curves = [(m, s, *find_ab_params(s, m)) for m, s in
           ((0.1, 1.0), (0.0, 1.0), (0.5, 1.0), (0.001, 0.5), (0.25, 2.0), (0.99, 1.0))]
 write("curves", np.array(curves))
-out.close()
+Path("umap_reference.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -28,23 +28,25 @@ function(knowmap_set_warnings target)
   endif()
 endfunction()
 
-# knowmap_add_kernels(<stage> <file>...) compiles each file once for every
+# knowmap_add_kernels(<stage> <file>... [EXTRA <isa>...]) compiles each file once for every
 # instruction set, with KNOWMAP_ISA naming it; src/support/isa.hpp chooses one
 # when the program runs. Such a file keeps all it defines in the namespace of
 # its instruction set or in an unnamed one, and includes no header with inline
 # functions that others share: the linker would keep one copy, and it might be
 # one that this machine can't run.
 function(knowmap_add_kernels stage)
+  cmake_parse_arguments(PARSE_ARGV 1 kernels "" "" "EXTRA")
   set(isas generic)
   set(flags_generic "")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    list(APPEND isas avx2 avx512)
+    list(APPEND isas avx2 avx512 ${kernels_EXTRA})
     set(flags_avx2 -mavx2 -mfma -mf16c)
     set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mfma -mf16c
       -mprefer-vector-width=512)
+    set(flags_avx512bf16 ${flags_avx512} -mavx512bf16)
     target_compile_definitions(knowmap_${stage} PRIVATE KNOWMAP_X86=1)
   endif()
-  foreach(file IN LISTS ARGN)
+  foreach(file IN LISTS kernels_UNPARSED_ARGUMENTS)
     get_filename_component(name ${file} NAME_WE)
     foreach(isa IN LISTS isas)
       set(generated ${CMAKE_CURRENT_BINARY_DIR}/${name}_${isa}.cpp)

@@ -27,7 +27,7 @@ namespace {
 
 // On a CPU a worker's batch need only fill the multiplication's blocks; on a
 // device it must keep thousands of lanes busy.
-constexpr std::int64_t kCpuBatchTokens = 1024;
+constexpr std::int64_t kCpuBatchTokens = 512;
 constexpr std::int64_t kDeviceBatchTokens = 16384;
 constexpr std::int64_t kCpuChunkRows = 256;
 constexpr std::int64_t kDeviceChunkRows = 16384;

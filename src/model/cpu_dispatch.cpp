@@ -14,6 +14,9 @@ Both choose() {
   switch (best_isa()) {
 #if defined(KNOWMAP_X86)
     case Isa::avx512:
+      if (__builtin_cpu_supports("avx512bf16")) {
+        return {&avx512::kFloatKernels, &avx512bf16::kBFloat16Kernels};
+      }
       return {&avx512::kFloatKernels, &avx512::kBFloat16Kernels};
     case Isa::avx2:
       return {&avx2::kFloatKernels, &avx2::kBFloat16Kernels};

@@ -3,6 +3,9 @@
 #include "model/cpu_kernels.hpp"
 
 #include <string.h>
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 
 namespace knowmap {
 namespace KNOWMAP_ISA {
@@ -362,14 +365,180 @@ void attention(const T* q, const T* k, const T* v, size_t stride, size_t length,
   }
 }
 
+#if defined(__AVX512BF16__)
+
+// The same attention with products of pairs of bfloat16, twice as many at a
+// time: numbers that are multiplied stay bfloat16 (weights are rounded to it),
+// sums are float32. For head widths that fill vectors; `attention` serves others.
+
+typedef uint32_t Pair;  // two bfloat16: the lower half comes first
+
+inline Vec add_products(Vec sum, UintVec a, UintVec b) {
+  return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
+inline UintVec load_pairs(const Pair* p) {
+  UintVec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline UintVec splat_pair(const void* p) {
+  Pair pair;
+  memcpy(&pair, p, sizeof pair);
+  return pair - UintVec{};
+}
+// Lanes whose numbers are bfloat16 held as float32.
+inline UintVec join(Vec first, Vec second) { return ((UintVec)first >> 16) | (UintVec)second; }
+
+// keys_t[d / 2][j] = key j's numbers d and d + 1.
+inline void pair_keys(const BFloat16* k, size_t stride, size_t length, size_t head_dim,
+                      Pair* keys_t, size_t padded) {
+  for (size_t j = 0; j < padded; j += kLanes) {
+    const size_t real = j >= length ? 0 : (length - j < kLanes ? length - j : kLanes);
+    for (size_t d = 0; d < head_dim; d += kLanes) {
+      Vec square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        square[i] = (size_t)i < real ? load(k + (j + (size_t)i) * stride + d) : Vec{};
+      }
+      transpose_step<1>(square);
+#pragma GCC unroll 8
+      for (int i = 0; i < kLanes; i += 2) {
+        const UintVec pairs = join(square[i], square[i + 1]);
+        memcpy(keys_t + (d + (size_t)i) / 2 * padded + j, &pairs, sizeof pairs);
+      }
+    }
+  }
+}
+
+// values[j / 2][d] = number d of the values of keys j and j + 1.
+inline void pair_values(const BFloat16* v, size_t stride, size_t length, size_t head_dim,
+                        Pair* values, size_t padded) {
+  for (size_t j = 0; j < padded; j += 2) {
+    for (size_t d = 0; d < head_dim; d += kLanes) {
+      const Vec first = j < length ? load(v + j * stride + d) : Vec{};
+      const Vec second = j + 1 < length ? load(v + (j + 1) * stride + d) : Vec{};
+      const UintVec pairs = join(first, second);
+      memcpy(values + j / 2 * head_dim + d, &pairs, sizeof pairs);
+    }
+  }
+}
+
+inline void score_pairs(const BFloat16* const* queries, const Pair* keys_t, size_t key_stride,
+                        size_t keys, size_t head_dim, float scale, float* scores) {
+  for (size_t j = 0; j < keys; j += kPair) {
+    Vec tile[kTile][2] = {};
+    for (size_t d = 0; d < head_dim; d += 2) {
+      const UintVec k0 = load_pairs(keys_t + d / 2 * key_stride + j);
+      const UintVec k1 = load_pairs(keys_t + d / 2 * key_stride + j + kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kTile; ++i) {
+        const UintVec q = splat_pair(queries[i] + d);
+        tile[i][0] = add_products(tile[i][0], k0, q);
+        tile[i][1] = add_products(tile[i][1], k1, q);
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      store(scores + (size_t)i * kKeyBlock + j, tile[i][0] * scale);
+      store(scores + (size_t)i * kKeyBlock + j + kLanes, tile[i][1] * scale);
+    }
+  }
+}
+
+inline void weigh_pairs(const BFloat16* weights, const Pair* values, size_t keys, size_t head_dim,
+                        float* sums) {
+  for (size_t d = 0; d < head_dim; d += kPair) {
+    Vec tile[kTile][2];
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      tile[i][0] = load(sums + (size_t)i * head_dim + d);
+      tile[i][1] = load(sums + (size_t)i * head_dim + d + kLanes);
+    }
+    for (size_t j = 0; j < keys; j += 2) {
+      const UintVec v0 = load_pairs(values + j / 2 * head_dim + d);
+      const UintVec v1 = load_pairs(values + j / 2 * head_dim + d + kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kTile; ++i) {
+        const UintVec w = splat_pair(weights + (size_t)i * kKeyBlock + j);
+        tile[i][0] = add_products(tile[i][0], v0, w);
+        tile[i][1] = add_products(tile[i][1], v1, w);
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      store(sums + (size_t)i * head_dim + d, tile[i][0]);
+      store(sums + (size_t)i * head_dim + d + kLanes, tile[i][1]);
+    }
+  }
+}
+
+void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v, size_t stride,
+                        size_t length, size_t head_dim, BFloat16* out, size_t out_stride,
+                        float* scratch) {
+  if (head_dim % kPair != 0) {
+    return attention(q, k, v, stride, length, head_dim, out, out_stride, scratch);
+  }
+  // Pairs take half of the room that `attention_scratch` counts for float32.
+  const size_t keys = round_up(length, kPair);
+  Pair* keys_t = (Pair*)scratch;
+  Pair* values = keys_t + head_dim / 2 * keys;
+  float* scores = (float*)(values + keys / 2 * head_dim);
+  float* sums = scores + kTile * kKeyBlock;
+  // Zeroed: rows without a query take part, and their sums go nowhere.
+  alignas(64) BFloat16 weights[kTile * kKeyBlock] = {};
+
+  pair_keys(k, stride, length, head_dim, keys_t, keys);
+  pair_values(v, stride, length, head_dim, values, keys);
+  const float scale = 1.0f / __builtin_sqrtf((float)head_dim);
+  for (size_t first = 0; first < length; first += kTile) {
+    const size_t real = length - first < kTile ? length - first : kTile;
+    const BFloat16* queries[kTile];
+    float maximum[kTile];
+    float total[kTile];
+    for (size_t i = 0; i < kTile; ++i) {
+      queries[i] = q + (first + (i < real ? i : 0)) * stride;
+      maximum[i] = kMinusInfinity;
+      total[i] = 0.0f;
+    }
+    memset(sums, 0, kTile * head_dim * sizeof(float));
+    for (size_t begin = 0; begin < keys; begin += kKeyBlock) {
+      const size_t block = keys - begin < kKeyBlock ? keys - begin : kKeyBlock;
+      const size_t real_keys = length - begin < block ? length - begin : block;
+      score_pairs(queries, keys_t + begin, keys, block, head_dim, scale, scores);
+      for (size_t i = 0; i < real; ++i) {
+        float* row = scores + i * kKeyBlock;
+        soften(row, block, real_keys, &maximum[i], &total[i], sums + i * head_dim, head_dim);
+        for (size_t j = 0; j < block; j += kLanes)
+          store(weights + i * kKeyBlock + j, load(row + j));
+      }
+      weigh_pairs(weights, values + begin / 2 * head_dim, round_up(real_keys, 2), head_dim, sums);
+    }
+    for (size_t i = 0; i < real; ++i) {
+      const float share = 1.0f / total[i];
+      BFloat16* row = out + (first + i) * out_stride;
+      for (size_t d = 0; d < head_dim; d += kLanes) {
+        store(row + d, load(sums + i * head_dim + d) * share);
+      }
+    }
+  }
+}
+
+#endif
+
 }  // namespace
 
-#define KNOWMAP_KERNELS(T) \
-  { embed<T>, add_layer_norm<T>, attention<T>, attention_scratch }
+#if defined(__AVX512BF16__)
+constexpr auto* kBFloat16Attention = attention_by_pairs;
+#else
+constexpr auto* kBFloat16Attention = attention<BFloat16>;
+#endif
+
 extern const CpuKernels<float> kFloatKernels;
 extern const CpuKernels<BFloat16> kBFloat16Kernels;
-const CpuKernels<float> kFloatKernels = KNOWMAP_KERNELS(float);
-const CpuKernels<BFloat16> kBFloat16Kernels = KNOWMAP_KERNELS(BFloat16);
+const CpuKernels<float> kFloatKernels = {embed<float>, add_layer_norm<float>, attention<float>,
+                                         attention_scratch};
+const CpuKernels<BFloat16> kBFloat16Kernels = {embed<BFloat16>, add_layer_norm<BFloat16>,
+                                               kBFloat16Attention, attention_scratch};
 
 }  // namespace KNOWMAP_ISA
 }  // namespace knowmap

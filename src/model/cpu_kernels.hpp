@@ -48,6 +48,7 @@ const CpuKernels<T>& cpu_kernels();
 KNOWMAP_DECLARE_KERNELS(generic)
 KNOWMAP_DECLARE_KERNELS(avx2)
 KNOWMAP_DECLARE_KERNELS(avx512)
+KNOWMAP_DECLARE_KERNELS(avx512bf16)
 #undef KNOWMAP_DECLARE_KERNELS
 
 }  // namespace knowmap

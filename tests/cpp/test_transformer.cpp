@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "knowmap/error.hpp"
@@ -164,6 +165,46 @@ TEST(Attention, EqualsThePlainFormulaAtEveryLengthAndWidth) {
 #if defined(__x86_64__)
       if (__builtin_cpu_supports("avx2")) check_attention(avx2::kFloatKernels, length, head_dim);
 #endif
+    }
+  }
+}
+
+/// Rounds to bfloat16, to the nearest, ties to even.
+BFloat16 rounded(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return {static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
+}
+float widened(BFloat16 value) {
+  const std::uint32_t bits = static_cast<std::uint32_t>(value.bits) << 16;
+  float out = 0;
+  std::memcpy(&out, &bits, sizeof out);
+  return out;
+}
+
+TEST(Attention, InBFloat16StaysWithinItsRounding) {
+  for (const int head_dim : {7, 32, 64, 96}) {
+    for (const int length : {1, 2, 9, 31, 33, 255, 256, 257, 511, 600}) {
+      std::vector<BFloat16> qkv(static_cast<std::size_t>(length * 3 * head_dim));
+      std::vector<float> same(qkv.size());
+      for (std::size_t i = 0; i < qkv.size(); ++i) {
+        qkv[i] = rounded(static_cast<float>(4 * unit(random_bits(5, RandomStage::sample, i)) - 2));
+        same[i] = widened(qkv[i]);
+      }
+      const auto& kernels = cpu_kernels<BFloat16>();
+      const auto size = kernels.attention_scratch(static_cast<std::size_t>(length),
+                                                  static_cast<std::size_t>(head_dim));
+      const at::Tensor scratch = at::full({static_cast<std::int64_t>(size)}, NAN, at::kFloat);
+      std::vector<BFloat16> out(static_cast<std::size_t>(length * head_dim));
+      kernels.attention(qkv.data(), qkv.data() + head_dim, qkv.data() + 2 * head_dim,
+                        static_cast<std::size_t>(3 * head_dim), static_cast<std::size_t>(length),
+                        static_cast<std::size_t>(head_dim), out.data(),
+                        static_cast<std::size_t>(head_dim), scratch.data_ptr<float>());
+      const auto expected = plain_attention(same, length, head_dim);
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        // Values up to 2, rounded to 8 bits: the result, and each weight.
+        ASSERT_NEAR(widened(out[i]), expected[i], 0.012) << length << ", " << head_dim;
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/ops/empty.h>
 #include <malloc.h>
 
 #include <stdexcept>
@@ -76,6 +77,15 @@ std::uint64_t free_memory(c10::Device device) {
   } catch (const std::exception&) {
     return 0;  // not every device tells; back-off is there for that
   }
+}
+
+void keep_activation_memory(c10::Device device) {
+  if (!device.is_cpu()) return;
+  // glibc takes the largest block that was ever given back as the measure of what
+  // to keep at hand; without one, each layer's activations go back to the kernel
+  // and are faulted in again for the next.
+  constexpr std::int64_t kBytes = std::int64_t{16} << 20;
+  at::empty({kBytes}, at::kByte);
 }
 
 void release_cache(c10::Device device) {

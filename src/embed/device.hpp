@@ -21,6 +21,9 @@ c10::ScalarType scalar_type(Precision precision);
 /// Bytes free on the device for this process; 0 where that can't be told.
 std::uint64_t free_memory(c10::Device device);
 
+/// Has the CPU's allocator keep what activations need from one layer to the next.
+void keep_activation_memory(c10::Device device);
+
 /// Gives memory that the device's allocator holds in reserve back to it.
 void release_cache(c10::Device device);
 

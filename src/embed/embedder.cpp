@@ -208,6 +208,7 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   const c10::InferenceMode no_gradients;
   s.model = Transformer::load(s.files, make_backend(s.device, s.precision));
   s.workers.emplace(options.threads);
+  keep_activation_memory(s.device);
   s.fingerprint = {
       {"engine", version()},
       {"model.safetensors", file_hash(s.files.weights)},

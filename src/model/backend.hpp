@@ -34,10 +34,30 @@ struct LayerNormWeights {
 };
 
 struct EmbeddingTables {
-  at::Tensor word;      // (vocabulary, dim)
-  at::Tensor position;  // (positions, dim)
-  at::Tensor type;      // (dim): the one type that single texts have
+  at::Tensor word;                   // (vocabulary, dim)
+  at::Tensor position;               // (positions, dim)
+  std::int64_t position_offset = 0;  // row of a text's first token
+  at::Tensor type;                   // (dim): the one type that single texts have
   LayerNormWeights norm;
+};
+
+/// How a layer's tokens see each other.
+struct AttentionOptions {
+  static constexpr std::int64_t kAll = std::int64_t{1} << 40;
+
+  std::int64_t heads = 0;
+  /// Heads of keys and values, each shared by heads / kv_heads queries' heads.
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  double scale = 1.0;
+  /// Token i sees tokens i - before ... i + after of its text.
+  std::int64_t before = kAll;
+  std::int64_t after = kAll;
+  /// What is added to scores by head and distance, where defined: float32
+  /// (heads, distances) on the device, distance 0 (key - query) in column
+  /// `bias_zero`, with 32 columns to spare beyond the greatest distance.
+  at::Tensor bias;
+  std::int64_t bias_zero = 0;
 };
 
 /// The few operations that a transformer is made of, on one device and in one
@@ -62,10 +82,10 @@ class Backend {
                                          Activation activation) const = 0;
   /// (tokens rounded up, dim): word + position + type, normalised.
   virtual at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const = 0;
-  /// Each text attends to itself. `qkv` (tokens, 3 · heads · head_dim) holds all
-  /// queries, then keys, then values of a token → (tokens, heads · head_dim).
+  /// Each text attends to itself. `qkv` (tokens, (heads + 2 kv_heads) · head_dim)
+  /// holds all queries, then keys, then values of a token → (tokens, heads · head_dim).
   virtual at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                               std::int64_t heads) const = 0;
+                               const AttentionOptions& options) const = 0;
   /// out = layer_norm(x + residual), all (tokens, dim); `out` may be `x` or `residual`.
   virtual void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
                               const LayerNormWeights& norm, at::Tensor& out) const = 0;

@@ -1,8 +1,7 @@
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -68,16 +67,40 @@ class WeightReader {
   std::string prefix_;
 };
 
+/// What MPNet adds to scores (Song et al. 2020, arXiv 2004.09297; the buckets are
+/// T5's, Raffel et al. 2019): near distances have a weight each, farther ones
+/// share theirs by their logarithm. `weights` (buckets, heads) → (heads,
+/// distances) for texts up to `length` tokens, distance 0 in column length - 1.
+at::Tensor relative_bias(const at::Tensor& weights, std::int64_t length) {
+  constexpr std::int64_t kSlack = 32;
+  constexpr double kFarthest = 128;
+  const std::int64_t side = weights.size(0) / 2;
+  const std::int64_t exact = side / 2;
+  const at::Tensor distance = at::arange(1 - length, length + kSlack, at::kLong);
+  const at::Tensor far = distance.abs();
+  // In float32, as the model was trained: boundaries lie on powers of two.
+  const at::Tensor shared = at::log(far.to(at::kFloat) / static_cast<double>(exact)) /
+                            std::log(kFarthest / static_cast<double>(exact)) *
+                            static_cast<double>(side - exact);
+  const at::Tensor bucket =
+      at::where(far.lt(exact), far,
+                at::clamp_max(exact + shared.clamp_min(0).to(at::kLong), side - 1)) +
+      distance.gt(0).to(at::kLong) * side;
+  return weights.index_select(0, bucket).t().contiguous();
+}
+
 /// BERT's encoder (Devlin et al. 2018, arXiv 1810.04805): post-norm, absolute
-/// positions, GELU.
+/// positions, GELU; and MPNet's, the same with other names and a bias.
 class Bert final : public Transformer {
  public:
   Bert(const ModelFiles& files, std::unique_ptr<Backend> backend)
       : file_(files.weights), config_(files.config), backend_(std::move(backend)) {
     // BertForMaskedLM and the like keep the encoder under "bert.".
-    const bool nested = file_.find("bert.embeddings.word_embeddings.weight") != nullptr;
-    const WeightReader weights(file_, nested ? "bert." : "");
+    const std::string head = config_.model_type + ".";
+    const bool nested = file_.find(head + "embeddings.word_embeddings.weight") != nullptr;
+    const WeightReader weights(file_, nested ? head : "");
     read_embeddings(weights);
+    read_attention(weights);
     for (std::int64_t i = 0; i < config_.layers; ++i) layers_.push_back(read_layer(weights, i));
   }
 
@@ -87,7 +110,7 @@ class Bert final : public Transformer {
     for (const Layer& layer : layers_) {
       if (stop()) throw CancelledError("cancelled between two layers");
       const at::Tensor qkv = by_chunks(x, *layer.qkv, kNarrowChunks * chunk_rows);
-      const at::Tensor context = backend_->attention(qkv, tokens, config_.heads);
+      const at::Tensor context = backend_->attention(qkv, tokens, attention_);
       at::Tensor mixed = by_chunks(context, *layer.attention_out, kNarrowChunks * chunk_rows);
       backend_->add_layer_norm(mixed, x, layer.attention_norm, mixed);
       x = mixed;
@@ -129,13 +152,27 @@ class Bert final : public Transformer {
   void read_embeddings(const WeightReader& weights) {
     const std::int64_t d = config_.hidden_size;
     const std::string base = "embeddings.";
+    tables_.position_offset = config_.position_offset;
     tables_.word =
         backend_->keep(weights.get(base + "word_embeddings.weight", {config_.vocabulary_size, d}));
-    tables_.position = backend_->keep(
-        weights.get(base + "position_embeddings.weight", {config_.max_positions, d}));
-    tables_.type = backend_->keep(
-        weights.get(base + "token_type_embeddings.weight", {config_.token_types, d})[0]);
+    tables_.position = backend_->keep(weights.get(
+        base + "position_embeddings.weight", {config_.max_positions + config_.position_offset, d}));
+    tables_.type =
+        backend_->keep(config_.token_types == 0 ? at::zeros({d})
+                                                : weights.get(base + "token_type_embeddings.weight",
+                                                              {config_.token_types, d})[0]);
     tables_.norm = read_norm(weights, base + "LayerNorm");
+  }
+
+  void read_attention(const WeightReader& weights) {
+    attention_.heads = attention_.kv_heads = config_.heads;
+    attention_.head_dim = config_.hidden_size / config_.heads;
+    attention_.scale = 1.0 / std::sqrt(static_cast<double>(attention_.head_dim));
+    if (config_.relative_buckets == 0) return;
+    const at::Tensor bias = weights.get("encoder.relative_attention_bias.weight",
+                                        {config_.relative_buckets, config_.heads});
+    attention_.bias = relative_bias(bias, config_.max_positions).to(backend_->device());
+    attention_.bias_zero = config_.max_positions - 1;
   }
 
   LayerNormWeights read_norm(const WeightReader& weights, const std::string& name) const {
@@ -148,12 +185,13 @@ class Bert final : public Transformer {
     const std::int64_t d = config_.hidden_size;
     const std::int64_t f = config_.intermediate_size;
     const std::string base = "encoder.layer." + std::to_string(number) + ".";
-    const std::string self = base + "attention.self.";
+    const bool mpnet = config_.model_type == "mpnet";
+    const std::string self = base + (mpnet ? "attention.attn." : "attention.self.");
     // Query, key and value as one product: one pass over the rows, one kernel.
     const auto joined = [&](const char* part, std::vector<std::int64_t> shape) {
-      return at::cat({weights.get(self + "query." + part, shape),
-                      weights.get(self + "key." + part, shape),
-                      weights.get(self + "value." + part, shape)});
+      return at::cat({weights.get(self + (mpnet ? "q." : "query.") + part, shape),
+                      weights.get(self + (mpnet ? "k." : "key.") + part, shape),
+                      weights.get(self + (mpnet ? "v." : "value.") + part, shape)});
     };
     const auto linear = [&](const std::string& name, std::int64_t out, std::int64_t in,
                             Activation activation) {
@@ -162,8 +200,10 @@ class Bert final : public Transformer {
     };
     Layer layer;
     layer.qkv = backend_->linear(joined("weight", {d, d}), joined("bias", {d}), Activation::none);
-    layer.attention_out = linear(base + "attention.output.dense", d, d, Activation::none);
-    layer.attention_norm = read_norm(weights, base + "attention.output.LayerNorm");
+    layer.attention_out =
+        linear(mpnet ? self + "o" : base + "attention.output.dense", d, d, Activation::none);
+    layer.attention_norm =
+        read_norm(weights, base + (mpnet ? "attention.LayerNorm" : "attention.output.LayerNorm"));
     layer.up = linear(base + "intermediate.dense", f, d, Activation::gelu);
     layer.down = linear(base + "output.dense", d, f, Activation::none);
     layer.output_norm = read_norm(weights, base + "output.LayerNorm");
@@ -195,6 +235,7 @@ class Bert final : public Transformer {
   TransformerConfig config_;
   std::unique_ptr<Backend> backend_;
   EmbeddingTables tables_;
+  AttentionOptions attention_;
   std::vector<Layer> layers_;
 };
 

@@ -112,7 +112,8 @@ class CpuBackend final : public Backend {
     const std::int64_t first = tokens.offsets.front();
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
-        positions[i - first] = static_cast<std::int32_t>(i - tokens.offsets[t]);
+        positions[i - first] =
+            static_cast<std::int32_t>(i - tokens.offsets[t] + tables.position_offset);
       }
     }
     kernels_.embed(tokens.ids.data() + first, positions.data(), n, floats(tables.word),
@@ -123,10 +124,11 @@ class CpuBackend final : public Backend {
   }
 
   at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                       std::int64_t heads) const override {
-    const std::int64_t dim = qkv.size(1) / 3;
-    const std::int64_t head_dim = dim / heads;
-    at::Tensor out = at::empty({qkv.size(0), dim}, dtype());
+                       const AttentionOptions& options) const override {
+    const std::int64_t head_dim = options.head_dim;
+    const std::int64_t group = options.heads / options.kv_heads;
+    const std::int64_t width = options.heads * head_dim;
+    at::Tensor out = at::empty({qkv.size(0), width}, dtype());
     clear_rows_from(out, tokens.tokens());
     std::int64_t longest = 0;
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
@@ -136,14 +138,29 @@ class CpuBackend final : public Backend {
         at::empty({static_cast<std::int64_t>(kernels_.attention_scratch(
                       static_cast<std::size_t>(longest), static_cast<std::size_t>(head_dim)))},
                   at::kFloat);
+    AttentionShape shape;
+    shape.head_dim = static_cast<std::size_t>(head_dim);
+    shape.group = static_cast<std::size_t>(group);
+    shape.stride = static_cast<std::size_t>(qkv.size(1));
+    shape.out_stride = static_cast<std::size_t>(width);
+    shape.scale = static_cast<float>(options.scale);
+    shape.before = static_cast<std::size_t>(options.before);
+    shape.after = static_cast<std::size_t>(options.after);
+    if (options.bias.defined()) {
+      shape.bias_stride = static_cast<std::size_t>(options.bias.size(1));
+      shape.bias_zero = static_cast<std::size_t>(options.bias_zero);
+    }
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       const std::int64_t begin = tokens.offsets[t] - tokens.offsets.front();
-      const auto length = static_cast<std::size_t>(tokens.offsets[t + 1] - tokens.offsets[t]);
-      for (std::int64_t h = 0; h < heads; ++h) {
-        const T* q = rows(qkv) + begin * 3 * dim + h * head_dim;
-        kernels_.attention(q, q + dim, q + 2 * dim, static_cast<std::size_t>(3 * dim), length,
-                           static_cast<std::size_t>(head_dim),
-                           rows(out) + begin * dim + h * head_dim, static_cast<std::size_t>(dim),
+      shape.length = static_cast<std::size_t>(tokens.offsets[t + 1] - tokens.offsets[t]);
+      const T* row = rows(qkv) + begin * qkv.size(1);
+      for (std::int64_t h = 0; h < options.kv_heads; ++h) {
+        if (options.bias.defined()) {
+          shape.bias = floats(options.bias) + h * group * options.bias.size(1);
+        }
+        kernels_.attention(row + h * group * head_dim, row + width + h * head_dim,
+                           row + width + (options.kv_heads + h) * head_dim, shape,
+                           rows(out) + begin * width + h * group * head_dim,
                            scratch.data_ptr<float>());
       }
     }

@@ -264,11 +264,37 @@ inline void weigh_tile(const float* weights, const float* values, size_t keys, s
   }
 }
 
-// Turns scores of one query into weights e^(score - max) and updates the running
-// maximum and sum; earlier sums are rescaled where the maximum rose.
-inline void soften(float* scores, size_t keys, size_t real_keys, float* maximum, float* total,
+// Keys [begin, end) that a query sees.
+struct KeyRange {
+  size_t begin;
+  size_t end;
+};
+inline KeyRange seen_keys(size_t query, const AttentionShape& shape) {
+  return {query > shape.before ? query - shape.before : 0,
+          shape.after < shape.length - query ? query + shape.after + 1 : shape.length};
+}
+// The part of it in the `size` keys from `first` on, counted from there.
+inline KeyRange within(KeyRange keys, size_t first, size_t size) {
+  const size_t begin = keys.begin > first ? keys.begin - first : 0;
+  const size_t end = keys.end > first ? keys.end - first : 0;
+  return {begin < size ? begin : size, end < size ? end : size};
+}
+
+inline void add_bias(const float* bias, size_t keys, float* scores) {
+  for (size_t j = 0; j < keys; j += kLanes) store(scores + j, load(scores + j) + load(bias + j));
+}
+
+// Turns scores of one query into weights e^(score - max), 0 for keys that it does
+// not see, and updates the running maximum and sum; earlier sums are rescaled
+// where the maximum rose.
+inline void soften(float* scores, size_t keys, KeyRange seen, float* maximum, float* total,
                    float* sums, size_t wide) {
-  for (size_t j = real_keys; j < keys; ++j) scores[j] = kMinusInfinity;
+  if (seen.begin >= seen.end) {
+    memset(scores, 0, keys * sizeof(float));
+    return;
+  }
+  for (size_t j = 0; j < seen.begin; ++j) scores[j] = kMinusInfinity;
+  for (size_t j = seen.end; j < keys; ++j) scores[j] = kMinusInfinity;
   Vec high = load(scores);
   for (size_t j = kLanes; j < keys; j += kLanes) high = max(high, load(scores + j));
   const float block_max = largest(high);
@@ -344,8 +370,10 @@ inline void transpose_keys(const T* k, size_t stride, size_t length, size_t head
 }
 
 template <class T>
-void attention(const T* q, const T* k, const T* v, size_t stride, size_t length, size_t head_dim,
-               T* out, size_t out_stride, float* scratch) {
+void attention(const T* q, const T* k, const T* v, const AttentionShape& shape, T* out,
+               float* scratch) {
+  const size_t length = shape.length;
+  const size_t head_dim = shape.head_dim;
   const size_t keys = round_up(length, kPair);
   const size_t wide = round_up(head_dim, kPair);
   float* keys_t = scratch;
@@ -354,44 +382,54 @@ void attention(const T* q, const T* k, const T* v, size_t stride, size_t length,
   float* scores = queries + kTile * head_dim;
   float* sums = scores + kTile * kKeyBlock;
 
-  transpose_keys(k, stride, length, head_dim, keys_t, keys);
+  transpose_keys(k, shape.stride, length, head_dim, keys_t, keys);
   for (size_t j = 0; j < length; ++j) {
-    copy_row(v + j * stride, head_dim, 1.0f, values + j * wide);
+    copy_row(v + j * shape.stride, head_dim, 1.0f, values + j * wide);
     for (size_t d = head_dim; d < wide; ++d) values[j * wide + d] = 0.0f;
   }
   memset(values + length * wide, 0, (keys - length) * wide * sizeof(float));
 
-  const float scale = 1.0f / __builtin_sqrtf((float)head_dim);
-  for (size_t first = 0; first < length; first += kTile) {
-    const size_t real = length - first < kTile ? length - first : kTile;
-    for (size_t i = 0; i < real; ++i) {
-      copy_row(q + (first + i) * stride, head_dim, scale, queries + i * head_dim);
-    }
-    memset(queries + real * head_dim, 0, (kTile - real) * head_dim * sizeof(float));
-    memset(sums, 0, kTile * wide * sizeof(float));
-    float maximum[kTile];
-    float total[kTile];
-    for (int i = 0; i < kTile; ++i) {
-      maximum[i] = kMinusInfinity;
-      total[i] = 0.0f;
-    }
-    for (size_t begin = 0; begin < keys; begin += kKeyBlock) {
-      const size_t block = keys - begin < kKeyBlock ? keys - begin : kKeyBlock;
-      const size_t real_keys = length - begin < block ? length - begin : block;
-      score_tile(queries, keys_t + begin, keys, block, head_dim, scores);
+  for (size_t h = 0; h < shape.group; ++h) {
+    for (size_t first = 0; first < length; first += kTile) {
+      const size_t real = length - first < kTile ? length - first : kTile;
       for (size_t i = 0; i < real; ++i) {
-        soften(scores + i * kKeyBlock, block, real_keys, &maximum[i], &total[i], sums + i * wide,
-               wide);
+        copy_row(q + (first + i) * shape.stride + h * head_dim, head_dim, shape.scale,
+                 queries + i * head_dim);
       }
-      weigh_tile(scores, values + begin * wide, real_keys, wide, sums);
-    }
-    for (size_t i = 0; i < real; ++i) {
-      const float share = 1.0f / total[i];
-      T* row = out + (first + i) * out_stride;
-      const float* sum_row = sums + i * wide;
-      const size_t whole = head_dim / kLanes * kLanes;
-      for (size_t d = 0; d < whole; d += kLanes) store(row + d, load(sum_row + d) * share);
-      for (size_t d = whole; d < head_dim; ++d) put(row + d, sum_row[d] * share);
+      memset(queries + real * head_dim, 0, (kTile - real) * head_dim * sizeof(float));
+      memset(sums, 0, kTile * wide * sizeof(float));
+      float maximum[kTile];
+      float total[kTile];
+      for (int i = 0; i < kTile; ++i) {
+        maximum[i] = kMinusInfinity;
+        total[i] = 0.0f;
+      }
+      const size_t last = seen_keys(first + real - 1, shape).end;
+      for (size_t begin = seen_keys(first, shape).begin / kPair * kPair; begin < last;
+           begin += kKeyBlock) {
+        const size_t left = last - begin;
+        const size_t real_keys = left < kKeyBlock ? left : kKeyBlock;
+        const size_t block = round_up(real_keys, kPair);
+        score_tile(queries, keys_t + begin, keys, block, head_dim, scores);
+        for (size_t i = 0; i < real; ++i) {
+          float* row = scores + i * kKeyBlock;
+          if (shape.bias != nullptr) {
+            add_bias(shape.bias + h * shape.bias_stride + shape.bias_zero + begin - (first + i),
+                     block, row);
+          }
+          soften(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
+                 &total[i], sums + i * wide, wide);
+        }
+        weigh_tile(scores, values + begin * wide, real_keys, wide, sums);
+      }
+      for (size_t i = 0; i < real; ++i) {
+        const float share = 1.0f / total[i];
+        T* row = out + (first + i) * shape.out_stride + h * head_dim;
+        const float* sum_row = sums + i * wide;
+        const size_t whole = head_dim / kLanes * kLanes;
+        for (size_t d = 0; d < whole; d += kLanes) store(row + d, load(sum_row + d) * share);
+        for (size_t d = whole; d < head_dim; ++d) put(row + d, sum_row[d] * share);
+      }
     }
   }
 }
@@ -503,12 +541,11 @@ inline void weigh_pairs(const BFloat16* weights, const Pair* values, size_t keys
   }
 }
 
-void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v, size_t stride,
-                        size_t length, size_t head_dim, BFloat16* out, size_t out_stride,
-                        float* scratch) {
-  if (head_dim % kPair != 0) {
-    return attention(q, k, v, stride, length, head_dim, out, out_stride, scratch);
-  }
+void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v,
+                        const AttentionShape& shape, BFloat16* out, float* scratch) {
+  const size_t length = shape.length;
+  const size_t head_dim = shape.head_dim;
+  if (head_dim % kPair != 0) return attention(q, k, v, shape, out, scratch);
   // Pairs take half of the room that `attention_scratch` counts for float32.
   const size_t keys = round_up(length, kPair);
   Pair* keys_t = (Pair*)scratch;
@@ -518,37 +555,47 @@ void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v,
   // Zeroed: rows without a query take part, and their sums go nowhere.
   alignas(64) BFloat16 weights[kTile * kKeyBlock] = {};
 
-  pair_keys(k, stride, length, head_dim, keys_t, keys);
-  pair_values(v, stride, length, head_dim, values, keys);
-  const float scale = 1.0f / __builtin_sqrtf((float)head_dim);
-  for (size_t first = 0; first < length; first += kTile) {
-    const size_t real = length - first < kTile ? length - first : kTile;
-    const BFloat16* queries[kTile];
-    float maximum[kTile];
-    float total[kTile];
-    for (size_t i = 0; i < kTile; ++i) {
-      queries[i] = q + (first + (i < real ? i : 0)) * stride;
-      maximum[i] = kMinusInfinity;
-      total[i] = 0.0f;
-    }
-    memset(sums, 0, kTile * head_dim * sizeof(float));
-    for (size_t begin = 0; begin < keys; begin += kKeyBlock) {
-      const size_t block = keys - begin < kKeyBlock ? keys - begin : kKeyBlock;
-      const size_t real_keys = length - begin < block ? length - begin : block;
-      score_pairs(queries, keys_t + begin, keys, block, head_dim, scale, scores);
-      for (size_t i = 0; i < real; ++i) {
-        float* row = scores + i * kKeyBlock;
-        soften(row, block, real_keys, &maximum[i], &total[i], sums + i * head_dim, head_dim);
-        for (size_t j = 0; j < block; j += kLanes)
-          store(weights + i * kKeyBlock + j, load(row + j));
+  pair_keys(k, shape.stride, length, head_dim, keys_t, keys);
+  pair_values(v, shape.stride, length, head_dim, values, keys);
+  for (size_t h = 0; h < shape.group; ++h) {
+    for (size_t first = 0; first < length; first += kTile) {
+      const size_t real = length - first < kTile ? length - first : kTile;
+      const BFloat16* queries[kTile];
+      float maximum[kTile];
+      float total[kTile];
+      for (size_t i = 0; i < kTile; ++i) {
+        queries[i] = q + (first + (i < real ? i : 0)) * shape.stride + h * head_dim;
+        maximum[i] = kMinusInfinity;
+        total[i] = 0.0f;
       }
-      weigh_pairs(weights, values + begin / 2 * head_dim, round_up(real_keys, 2), head_dim, sums);
-    }
-    for (size_t i = 0; i < real; ++i) {
-      const float share = 1.0f / total[i];
-      BFloat16* row = out + (first + i) * out_stride;
-      for (size_t d = 0; d < head_dim; d += kLanes) {
-        store(row + d, load(sums + i * head_dim + d) * share);
+      memset(sums, 0, kTile * head_dim * sizeof(float));
+      const size_t last = seen_keys(first + real - 1, shape).end;
+      for (size_t begin = seen_keys(first, shape).begin / kPair * kPair; begin < last;
+           begin += kKeyBlock) {
+        const size_t left = last - begin;
+        const size_t real_keys = left < kKeyBlock ? left : kKeyBlock;
+        const size_t block = round_up(real_keys, kPair);
+        score_pairs(queries, keys_t + begin, keys, block, head_dim, shape.scale, scores);
+        for (size_t i = 0; i < real; ++i) {
+          float* row = scores + i * kKeyBlock;
+          if (shape.bias != nullptr) {
+            add_bias(shape.bias + h * shape.bias_stride + shape.bias_zero + begin - (first + i),
+                     block, row);
+          }
+          soften(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
+                 &total[i], sums + i * head_dim, head_dim);
+          for (size_t j = 0; j < block; j += kLanes) {
+            store(weights + i * kKeyBlock + j, load(row + j));
+          }
+        }
+        weigh_pairs(weights, values + begin / 2 * head_dim, round_up(real_keys, 2), head_dim, sums);
+      }
+      for (size_t i = 0; i < real; ++i) {
+        const float share = 1.0f / total[i];
+        BFloat16* row = out + (first + i) * shape.out_stride + h * head_dim;
+        for (size_t d = 0; d < head_dim; d += kLanes) {
+          store(row + d, load(sums + i * head_dim + d) * share);
+        }
       }
     }
   }

@@ -10,6 +10,27 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
+/// One text's attention: which keys a query sees, and what is added to scores.
+struct AttentionShape {
+  std::size_t length = 0;
+  std::size_t head_dim = 0;
+  /// Query heads, side by side, that share one head of keys and values.
+  std::size_t group = 1;
+  std::size_t stride = 0;  ///< numbers from a token's queries (keys, values) to the next's
+  std::size_t out_stride = 0;
+  float scale = 1.0f;
+  /// Query i sees keys i - before ... i + after.
+  std::size_t before = SIZE_MAX / 4;
+  std::size_t after = SIZE_MAX / 4;
+  /// Where not null: bias[h * bias_stride + bias_zero + j - i] is added to the
+  /// score of query i of the group's head h and key j. It may be read (not used)
+  /// up to `bias_slack` numbers beyond the greatest distance.
+  const float* bias = nullptr;
+  std::size_t bias_stride = 0;
+  std::size_t bias_zero = 0;
+  static constexpr std::size_t bias_slack = 32;
+};
+
 /// Rows of a transformer computed where libtorch has no fast way on a CPU:
 /// token rows laid end to end, no padding, float32 arithmetic whatever the
 /// rows' own format. One set for each instruction set; no function allocates,
@@ -25,13 +46,13 @@ struct CpuKernels {
   void (*add_layer_norm)(const T* x, const T* residual, const float* gamma, const float* beta,
                          float eps, std::size_t rows, std::size_t dim, T* out);
 
-  /// Softmax attention of one head of one text over itself: `length` rows of
-  /// `qkv`, `stride` numbers apart, hold its queries at `q`, keys at `k`, values
-  /// at `v`; results go to `out`, `out_stride` apart. Scores exist for a few
-  /// queries at a time (online softmax; Milakov and Gimelshein 2018, Dao 2022).
-  /// `scratch` holds `attention_scratch(length, head_dim)` floats, 64-byte aligned.
-  void (*attention)(const T* q, const T* k, const T* v, std::size_t stride, std::size_t length,
-                    std::size_t head_dim, T* out, std::size_t out_stride, float* scratch);
+  /// Softmax attention of one text over itself, for one head of keys and values
+  /// (`k`, `v`) and its group of query heads (`q`). Scores exist for a few queries
+  /// at a time (online softmax; Milakov and Gimelshein 2018, Dao 2022). `out` may
+  /// be `q`. `scratch` holds `attention_scratch(length, head_dim)` floats, 64-byte
+  /// aligned.
+  void (*attention)(const T* q, const T* k, const T* v, const AttentionShape& shape, T* out,
+                    float* scratch);
   std::size_t (*attention_scratch)(std::size_t length, std::size_t head_dim);
 
   /// x[i] = x[i] Phi(x[i]), within 3e-5 |x| of it: for rows that keep 8 bits.

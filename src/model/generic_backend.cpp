@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <vector>
@@ -50,7 +52,7 @@ class GenericBackend final : public Backend {
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
         id[i - first] = tokens.ids[i];
-        position[i - first] = i - tokens.offsets[t];
+        position[i - first] = i - tokens.offsets[t] + tables.position_offset;
       }
     }
     const at::Tensor sum = at::embedding(tables.word, ids.to(device_)) +
@@ -59,9 +61,8 @@ class GenericBackend final : public Backend {
   }
 
   at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                       std::int64_t heads) const override {
-    const std::int64_t dim = qkv.size(1) / 3;
-    at::Tensor out = at::empty({qkv.size(0), dim}, qkv.options());
+                       const AttentionOptions& o) const override {
+    at::Tensor out = at::empty({qkv.size(0), o.heads * o.head_dim}, qkv.options());
     // Texts of one length go through the fused kernel together. No mask is
     // needed then, and a mask would keep some devices from the fused kernel.
     std::map<std::int64_t, std::vector<std::int64_t>> by_length;
@@ -72,14 +73,16 @@ class GenericBackend final : public Backend {
     for (const auto& [length, starts] : by_length) {
       const auto count = static_cast<std::int64_t>(starts.size());
       const at::Tensor start = at::tensor(starts, at::kLong);
-      const at::Tensor rows =
+      const at::Tensor index =
           (start.unsqueeze(1) + at::arange(length, at::kLong).unsqueeze(0)).flatten().to(device_);
-      // (3, count, heads, length, head_dim)
-      const at::Tensor group = qkv.index_select(0, rows)
-                                   .view({count, length, 3, heads, dim / heads})
-                                   .permute({2, 0, 3, 1, 4});
-      const at::Tensor mixed = at::scaled_dot_product_attention(group[0], group[1], group[2]);
-      out.index_copy_(0, rows, mixed.transpose(1, 2).reshape({count * length, dim}));
+      // (count, heads + 2 kv_heads, length, head_dim)
+      const at::Tensor group = qkv.index_select(0, index)
+                                   .view({count, length, o.heads + 2 * o.kv_heads, o.head_dim})
+                                   .transpose(1, 2);
+      const at::Tensor mixed =
+          attend(group.narrow(1, 0, o.heads), group.narrow(1, o.heads, o.kv_heads),
+                 group.narrow(1, o.heads + o.kv_heads, o.kv_heads), o);
+      out.index_copy_(0, index, mixed.transpose(1, 2).reshape({count * length, out.size(1)}));
     }
     return out;
   }
@@ -90,6 +93,41 @@ class GenericBackend final : public Backend {
   }
 
  private:
+  // Masked scores exist for this many queries at a time.
+  static constexpr std::int64_t kQueries = 256;
+
+  /// (count, heads, length, head_dim) from keys and values of fewer heads.
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const AttentionOptions& o) const {
+    const std::int64_t length = q.size(2);
+    const bool grouped = o.heads != o.kv_heads;
+    const bool all_before = o.before >= length - 1;
+    const bool all_after = o.after >= length - 1;
+    if (!o.bias.defined() && all_before && (all_after || o.after == 0)) {
+      return at::scaled_dot_product_attention(q, k, v, {}, 0.0, !all_after, o.scale, grouped);
+    }
+    at::Tensor out = at::empty_like(q, at::MemoryFormat::Contiguous);
+    for (std::int64_t i = 0; i < length; i += kQueries) {
+      const std::int64_t n = std::min(kQueries, length - i);
+      const std::int64_t begin = std::max<std::int64_t>(0, i - o.before);
+      const std::int64_t end = std::min(length, i + n + o.after);
+      const at::Tensor distance = at::arange(begin, end, at::kLong).unsqueeze(0) -
+                                  at::arange(i, i + n, at::kLong).unsqueeze(1);
+      at::Tensor mask = at::zeros(distance.sizes(), at::kFloat);
+      mask.masked_fill_(distance.lt(-o.before).logical_or_(distance.gt(o.after)),
+                        -std::numeric_limits<double>::infinity());
+      mask = mask.to(device_);
+      if (o.bias.defined()) {
+        mask = mask + o.bias.index_select(1, (distance + o.bias_zero).flatten().to(device_))
+                          .view({o.heads, n, end - begin});
+      }
+      out.narrow(2, i, n).copy_(at::scaled_dot_product_attention(
+          q.narrow(2, i, n), k.narrow(2, begin, end - begin), v.narrow(2, begin, end - begin),
+          mask.to(dtype_), 0.0, false, o.scale, grouped));
+    }
+    return out;
+  }
+
   static at::Tensor norm(const at::Tensor& x, const LayerNormWeights& w) {
     return at::layer_norm(x, {x.size(1)}, w.gamma, w.beta, w.eps);
   }

@@ -47,14 +47,16 @@ TransformerConfig read_config(const fs::path& file) {
   const json config = read_object(file);
   TransformerConfig c;
   c.model_type = config.value("model_type", "");
-  if (c.model_type != "bert") {
+  const bool mpnet = c.model_type == "mpnet";
+  if (c.model_type != "bert" && !mpnet) {
     throw ModelError(file.string() + ": model_type '" + c.model_type +
-                     "' is not supported; this version runs 'bert' (all-MiniLM-L6-v2 and its kin)");
+                     "' is not supported; this version runs 'bert' (all-MiniLM-L6-v2 and its kin) "
+                     "and 'mpnet'");
   }
   const auto activation = config.value("hidden_act", "gelu");
   if (activation != "gelu") {
     throw ModelError(file.string() + ": hidden_act '" + activation +
-                     "' is not supported for 'bert'; 'gelu' is");
+                     "' is not supported; 'gelu' is");
   }
   const auto positions = config.value("position_embedding_type", "absolute");
   if (positions != "absolute") {
@@ -67,7 +69,19 @@ TransformerConfig read_config(const fs::path& file) {
   c.heads = whole_number(config, "num_attention_heads", file, 1, 1 << 10);
   c.vocabulary_size = whole_number(config, "vocab_size", file, 1, 1 << 26);
   c.max_positions = whole_number(config, "max_position_embeddings", file, 1, 1 << 24);
-  c.token_types = whole_number(config, "type_vocab_size", file, 1, 1 << 16);
+  if (mpnet) {
+    // The first rows of the table belong to padding.
+    c.position_offset = whole_number(config, "pad_token_id", file, 0, 1 << 16) + 1;
+    c.max_positions -= c.position_offset;
+    if (c.max_positions < 1) {
+      throw ModelError(file.string() +
+                       ": 'max_position_embeddings' leaves no position beside the " +
+                       std::to_string(c.position_offset) + " of padding");
+    }
+    c.relative_buckets = whole_number(config, "relative_attention_num_buckets", file, 4, 1 << 16);
+  } else {
+    c.token_types = whole_number(config, "type_vocab_size", file, 1, 1 << 16);
+  }
   if (c.hidden_size % c.heads != 0) {
     throw ModelError(file.string() + ": hidden_size " + std::to_string(c.hidden_size) +
                      " is no multiple of num_attention_heads " + std::to_string(c.heads));

@@ -16,8 +16,12 @@ struct TransformerConfig {
   std::int64_t layers = 0;
   std::int64_t heads = 0;
   std::int64_t vocabulary_size = 0;
+  /// Longest text; the table of positions has `position_offset` rows before it.
   std::int64_t max_positions = 0;
+  std::int64_t position_offset = 0;
   std::int64_t token_types = 0;
+  /// Of a bias by distance; 0 = none.
+  std::int64_t relative_buckets = 0;
   double layer_norm_eps = 1e-12;
 };
 

@@ -138,6 +138,17 @@ std::vector<double> plain_attention(const std::vector<float>& qkv, int length, i
   return out;
 }
 
+/// One head whose queries, keys and values lie side by side.
+AttentionShape one_head(int length, int head_dim) {
+  AttentionShape shape;
+  shape.length = static_cast<std::size_t>(length);
+  shape.head_dim = static_cast<std::size_t>(head_dim);
+  shape.stride = 3 * shape.head_dim;
+  shape.out_stride = shape.head_dim;
+  shape.scale = static_cast<float>(1 / std::sqrt(double(head_dim)));
+  return shape;
+}
+
 void check_attention(const CpuKernels<float>& kernels, int length, int head_dim) {
   std::vector<float> qkv(static_cast<std::size_t>(length * 3 * head_dim));
   for (std::size_t i = 0; i < qkv.size(); ++i) {
@@ -148,9 +159,7 @@ void check_attention(const CpuKernels<float>& kernels, int length, int head_dim)
   const at::Tensor scratch = at::full({static_cast<std::int64_t>(size)}, NAN, at::kFloat);
   std::vector<float> out(static_cast<std::size_t>(length * head_dim));
   kernels.attention(qkv.data(), qkv.data() + head_dim, qkv.data() + 2 * head_dim,
-                    static_cast<std::size_t>(3 * head_dim), static_cast<std::size_t>(length),
-                    static_cast<std::size_t>(head_dim), out.data(),
-                    static_cast<std::size_t>(head_dim), scratch.data_ptr<float>());
+                    one_head(length, head_dim), out.data(), scratch.data_ptr<float>());
   const auto expected = plain_attention(qkv, length, head_dim);
   for (std::size_t i = 0; i < out.size(); ++i) {
     ASSERT_NEAR(out[i], expected[i], 3e-6) << "length " << length << ", head " << head_dim;
@@ -197,9 +206,7 @@ TEST(Attention, InBFloat16StaysWithinItsRounding) {
       const at::Tensor scratch = at::full({static_cast<std::int64_t>(size)}, NAN, at::kFloat);
       std::vector<BFloat16> out(static_cast<std::size_t>(length * head_dim));
       kernels.attention(qkv.data(), qkv.data() + head_dim, qkv.data() + 2 * head_dim,
-                        static_cast<std::size_t>(3 * head_dim), static_cast<std::size_t>(length),
-                        static_cast<std::size_t>(head_dim), out.data(),
-                        static_cast<std::size_t>(head_dim), scratch.data_ptr<float>());
+                        one_head(length, head_dim), out.data(), scratch.data_ptr<float>());
       const auto expected = plain_attention(same, length, head_dim);
       for (std::size_t i = 0; i < out.size(); ++i) {
         // Values up to 2, rounded to 8 bits: the result, and each weight.
@@ -221,7 +228,7 @@ TEST(Attention, LargeScoresNeitherOverflowNorVanish) {
   const at::Tensor scratch =
       at::empty({static_cast<std::int64_t>(kernels.attention_scratch(length, 1))}, at::kFloat);
   std::vector<float> out(length);
-  kernels.attention(qkv.data(), qkv.data() + 1, qkv.data() + 2, 3, length, 1, out.data(), 1,
+  kernels.attention(qkv.data(), qkv.data() + 1, qkv.data() + 2, one_head(length, 1), out.data(),
                     scratch.data_ptr<float>());
   for (const float value : out) EXPECT_FLOAT_EQ(value, 280.0f);
 }

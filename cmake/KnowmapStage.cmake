@@ -26,6 +26,10 @@ function(knowmap_set_warnings target)
       -fsanitize=${KNOWMAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(${target} PUBLIC -fsanitize=${KNOWMAP_SANITIZE})
   endif()
+  if(KNOWMAP_BUILD_FUZZERS AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    # Lets libFuzzer see which branches an input takes.
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # knowmap_add_kernels(<stage> <file>... [EXTRA <isa>...]) compiles each file once for every

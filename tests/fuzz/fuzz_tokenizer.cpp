@@ -1,8 +1,5 @@
 // Feeds arbitrary bytes to the tokenizer, both as a tokenizer.json and as a
-// text. Built with KNOWMAP_BUILD_FUZZERS, or by hand:
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Isrc \
-//     tests/fuzz/fuzz_tokenizer.cpp src/text/*.cpp src/support/parallel.cpp -o fuzz_tokenizer
+// text. CMakeLists.txt beside this file says how to build and run it.
 
 #include <algorithm>
 #include <cstddef>

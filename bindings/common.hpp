@@ -108,8 +108,10 @@ void register_errors(py::module_& m);
 void register_checkpoint_store(py::module_& m);
 void register_embedder(py::module_& m);
 void register_knn(py::module_& m);
+void register_label_graph(py::module_& m);
 void register_labeler(py::module_& m);
 void register_pipeline(py::module_& m);
+void register_regions(py::module_& m);
 void register_umap(py::module_& m);
 
 }  // namespace knowmap::python

@@ -1,36 +1,49 @@
-#include "knowmap/labeler.hpp"
+#include "labeler.hpp"
 
-#include "common.hpp"
+#include "knowmap/pipeline.hpp"
 
 namespace knowmap::python {
 
-KnnLabelerOptions::Weights weights_from_name(const std::string& name) {
-  if (name == "uniform") return KnnLabelerOptions::Weights::uniform;
-  if (name == "distance") return KnnLabelerOptions::Weights::distance;
-  throw std::invalid_argument("weights '" + name + "' is not known; take uniform or distance");
+py::tuple top_arrays(const TopClasses& top) {
+  return py::make_tuple(to_numpy(top.classes.clone()), to_numpy(top.shares.clone()));
 }
+
+namespace {
+
+LabelSets label_sets(const py::array_t<std::int64_t>& offsets, const IntArray& classes) {
+  return {{offsets.data(), offsets.data() + offsets.size()},
+          {classes.data(), classes.data() + classes.size()}};
+}
+
+}  // namespace
 
 void register_labeler(py::module_& m) {
   py::class_<LabelPrediction>(m, "LabelPrediction")
       .def_property_readonly("labels", [](const LabelPrediction& p) { return to_numpy(p.labels); })
       .def_property_readonly("confidence",
                              [](const LabelPrediction& p) { return to_numpy(p.confidence); })
-      .def_property_readonly("margin", [](const LabelPrediction& p) { return to_numpy(p.margin); });
+      .def_property_readonly("margin", [](const LabelPrediction& p) { return to_numpy(p.margin); })
+      .def_property_readonly("top", [](const LabelPrediction& p) { return top_arrays(p.top); });
 
+  // For one call on rows without the GIL; `make` turns the result into Python's.
+  const auto on_rows = [](auto call, auto make) {
+    return [call, make](const KnnLabeler& self, const FloatArray& rows) {
+      const auto view = matrix_view(rows);
+      auto result = [&] {
+        const py::gil_scoped_release nogil;
+        return call(self, view);
+      }();
+      return make(std::move(result));
+    };
+  };
   py::class_<KnnLabeler>(m, "KnnLabeler")
-      .def(py::init([](std::size_t n_neighbors, const std::string& metric,
-                       const std::string& weights, float min_confidence, int threads) {
-             KnnLabelerOptions o;
-             o.n_neighbors = n_neighbors;
-             o.metric = metric_from_name(metric);
-             o.weights = weights_from_name(weights);
-             o.min_confidence = min_confidence;
-             o.threads = threads;
+      .def(py::init([](const py::dict& params, const py::object& weight_function) {
+             KnnLabelerOptions o = labeler_options(params);
              o.progress = progress_callback(py::none());
+             set_weight_function(o, weight_function);
              return std::make_unique<KnnLabeler>(std::move(o));
            }),
-           py::kw_only(), py::arg("n_neighbors") = 15, py::arg("metric") = "cosine",
-           py::arg("weights") = "uniform", py::arg("min_confidence") = 0.0f, py::arg("threads") = 0)
+           py::arg("params"), py::arg("weight_function") = py::none())
       .def("fit",
            [](KnnLabeler& self, const FloatArray& data, const IntArray& classes) {
              const auto view = matrix_view(data);
@@ -39,68 +52,61 @@ void register_labeler(py::module_& m) {
              const py::gil_scoped_release nogil;
              self.fit(view, y);
            })
-      .def("predict",
-           [](const KnnLabeler& self, const FloatArray& rows) {
-             const auto view = matrix_view(rows);
+      .def("fit_sets",
+           [](KnnLabeler& self, const FloatArray& data, const py::array_t<std::int64_t>& offsets,
+              const IntArray& classes) {
+             const auto view = matrix_view(data);
+             const LabelSets sets = label_sets(offsets, classes);
              const py::gil_scoped_release nogil;
-             return self.predict(view);
+             self.fit_sets(view, sets);
            })
+      .def("predict", on_rows([](const KnnLabeler& l, auto rows) { return l.predict(rows); },
+                              [](LabelPrediction&& p) { return std::move(p); }))
+      .def("predict_sets",
+           on_rows([](const KnnLabeler& l, auto rows) { return l.predict_sets(rows); },
+                   [](const MultiLabelPrediction& p) {
+                     return py::make_tuple(to_numpy(p.labels.offsets), to_numpy(p.labels.classes),
+                                           to_numpy(p.confidence), top_arrays(p.top));
+                   }))
       .def("predict_proba",
-           [](const KnnLabeler& self, const FloatArray& rows) {
+           on_rows([](const KnnLabeler& l, auto rows) { return l.predict_proba(rows); },
+                   [](Matrix&& shares) { return to_numpy(std::move(shares)); }))
+      .def("predict_top",
+           [](const KnnLabeler& self, const FloatArray& rows, std::size_t k) {
              const auto view = matrix_view(rows);
-             Matrix shares;
-             {
-               const py::gil_scoped_release nogil;
-               shares = self.predict_proba(view);
-             }
-             return to_numpy(std::move(shares));
+             py::gil_scoped_release nogil;
+             const TopClasses top = self.predict_top(view, k);
+             const py::gil_scoped_acquire gil;
+             return top_arrays(top);
            })
-      .def("voters",
-           [](const KnnLabeler& self, const FloatArray& rows) {
-             const auto view = matrix_view(rows);
-             KnnGraph graph;
-             {
-               const py::gil_scoped_release nogil;
-               graph = self.voters(view);
-             }
-             return py::make_tuple(to_numpy(std::move(graph.indices)),
-                                   to_numpy(std::move(graph.distances)));
-           })
-      .def_property_readonly("n_classes", &KnnLabeler::n_classes);
-
-  py::class_<Region>(m, "Region")
-      .def_readonly("name", &Region::name)
-      .def_readonly("phrases", &Region::phrases)
-      .def_readonly("exemplars", &Region::exemplars)
-      .def_readonly("x", &Region::x)
-      .def_readonly("y", &Region::y)
-      .def_readonly("size", &Region::size)
-      .def_readonly("parent", &Region::parent);
-  py::class_<RegionLevel>(m, "RegionLevel")
-      .def_readonly("regions", &RegionLevel::regions)
-      .def_property_readonly("assignment",
-                             [](const RegionLevel& level) { return to_numpy(level.assignment); });
-
-  m.def(
-      "name_regions",
-      [](const FloatArray& map, const FloatArray& embedding, const py::sequence& texts,
-         const py::sequence& titles, const std::vector<std::size_t>& level_sizes,
-         std::size_t min_region_size, int threads, const py::object& progress) {
-        const Texts text_views(texts);
-        const Texts title_views(titles);
-        RegionOptions o;
-        o.level_sizes = level_sizes;
-        o.min_region_size = min_region_size;
-        o.threads = threads;
-        o.progress = progress_callback(progress);
-        const auto map_view = matrix_view(map);
-        const auto rows = matrix_view(embedding);
-        const py::gil_scoped_release nogil;
-        return name_regions(map_view, rows, text_views.views(), title_views.views(), o);
-      },
-      py::arg("map"), py::arg("embedding"), py::arg("texts"), py::arg("titles"), py::kw_only(),
-      py::arg("level_sizes") = std::vector<std::size_t>{}, py::arg("min_region_size") = 0,
-      py::arg("threads") = 0, py::arg("progress") = py::none());
+      .def("voters", on_rows(
+                         [](const KnnLabeler& l, auto rows) {
+                           KnnGraph graph = l.voters(rows);
+                           Matrix weights = l.voter_weights(graph);
+                           return std::pair(std::move(graph), std::move(weights));
+                         },
+                         [](std::pair<KnnGraph, Matrix>&& found) {
+                           return py::make_tuple(to_numpy(std::move(found.first.indices)),
+                                                 to_numpy(std::move(found.first.distances)),
+                                                 to_numpy(std::move(found.second)));
+                         }))
+      .def("save", [](const KnnLabeler& self, const std::filesystem::path& file,
+                      const std::vector<std::string>& names) { save_labeler(self, file, names); })
+      .def_static("load",
+                  [](const std::filesystem::path& file) {
+                    SavedLabeler saved = load_labeler(file);
+                    return py::make_tuple(std::move(saved.labeler), saved.class_names);
+                  })
+      .def("state", [](const KnnLabeler& self) { return labeler_state(self.state()); })
+      .def_static("from_state", &labeler_from_state)
+      .def_property_readonly(
+          "options", [](const KnnLabeler& self) { return options_dict(self.state().options); })
+      .def_property_readonly("n_classes", &KnnLabeler::n_classes)
+      .def_property_readonly("multi_label", &KnnLabeler::multi_label)
+      .def_property_readonly("calibration", [](const KnnLabeler& self) {
+        const LabelCalibration& c = self.calibration();
+        return py::make_tuple(c.threshold, c.coverage, c.error);
+      });
 }
 
 }  // namespace knowmap::python

@@ -11,5 +11,7 @@ PYBIND11_MODULE(_core, m) {
   register_knn(m);
   register_umap(m);
   register_labeler(m);
+  register_label_graph(m);
+  register_regions(m);
   register_pipeline(m);
 }

@@ -1,11 +1,18 @@
 #include "knowmap/pipeline.hpp"
 
-#include "common.hpp"
+#include "labeler.hpp"
 
 namespace knowmap::python {
 
 UmapOptions umap_options(const py::dict& params);
-KnnLabelerOptions::Weights weights_from_name(const std::string& name);
+
+namespace {
+
+py::tuple graph_arrays(const KnnGraph& graph) {
+  return py::make_tuple(to_numpy(graph.indices.clone()), to_numpy(graph.distances.clone()));
+}
+
+}  // namespace
 
 void register_pipeline(py::module_& m) {
   py::class_<ResumeReport>(m, "ResumeReport")
@@ -31,23 +38,30 @@ void register_pipeline(py::module_& m) {
           "coordinates", [](const KnowledgeMap& map) { return to_numpy(map.coordinates.clone()); })
       .def_readonly("levels", &KnowledgeMap::levels)
       .def_readonly("labels", &KnowledgeMap::labels)
+      .def_property_readonly("neighbors",
+                             [](const KnowledgeMap& map) { return graph_arrays(map.neighbors); })
+      .def_property_readonly("voters",
+                             [](const KnowledgeMap& map) { return graph_arrays(map.voters); })
       .def_readonly("reused", &KnowledgeMap::reused);
 
   m.def(
       "map_from_store",
       [](const py::sequence& texts, const py::sequence& titles, const IntArray& classes,
          CheckpointStore& store, const py::dict& umap, std::size_t label_neighbors,
-         const std::string& label_weights, float min_confidence,
-         const std::vector<std::size_t>& level_sizes, bool layout_only, int threads,
-         const py::object& progress) {
+         float min_confidence, const py::dict& labels, const std::vector<std::size_t>& level_sizes,
+         bool layout_only, int threads, const py::object& progress) {
         const Texts text_views(texts);
         const Texts title_views(titles);
         MapOptions o;
         if (layout_only) o.through = MapOptions::Through::layout;
         o.umap = umap_options(umap);
+        py::dict label_params = labels.attr("copy")();  // the default is one object for all calls
+        if (!label_params.contains("metric")) {
+          label_params["metric"] = std::string(metric_name(o.umap.metric));
+        }
+        if (!label_params.contains("calibrate")) label_params["calibrate"] = true;
+        o.labels = labeler_options(label_params);
         o.labels.n_neighbors = label_neighbors;
-        o.labels.metric = o.umap.metric;
-        o.labels.weights = weights_from_name(label_weights);
         o.labels.min_confidence = min_confidence;
         o.regions.level_sizes = level_sizes;
         o.threads = threads;
@@ -60,7 +74,7 @@ void register_pipeline(py::module_& m) {
       },
       py::arg("texts"), py::arg("titles"), py::arg("classes"), py::arg("store"), py::kw_only(),
       py::arg("umap") = py::dict(), py::arg("label_neighbors") = 15,
-      py::arg("label_weights") = "uniform", py::arg("min_confidence") = 0.0f,
+      py::arg("min_confidence") = 0.0f, py::arg("labels") = py::dict(),
       py::arg("level_sizes") = std::vector<std::size_t>{}, py::arg("layout_only") = false,
       py::arg("threads") = 0, py::arg("progress") = py::none());
 }

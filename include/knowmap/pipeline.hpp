@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,7 +54,10 @@ struct MapOptions {
   int threads = 0;
   ProgressCallback progress;
 
-  MapOptions() { umap.metric = Metric::cosine; }
+  MapOptions() {
+    umap.metric = Metric::cosine;
+    labels.calibrate = true;
+  }
 };
 
 struct KnowledgeMap {
@@ -64,6 +68,12 @@ struct KnowledgeMap {
   /// The vote of each row's nearest *other* rows with a known class; empty
   /// where no classes were given.
   LabelPrediction labels;
+  /// Nearest other rows of each row in the embedding space, nearest first.
+  KnnGraph neighbors;
+  /// Who voted on each row's label: the nearest other rows of known class. Empty
+  /// where no classes were given, and where every class is known: then the first
+  /// `labels.n_neighbors` columns of `neighbors` voted.
+  KnnGraph voters;
   /// Stages taken from the store because nothing they are made from changed.
   std::vector<std::string> reused;
 };
@@ -75,6 +85,20 @@ struct KnowledgeMap {
 /// texts, `std::invalid_argument`, `CancelledError`.
 KNOWMAP_EXPORT KnowledgeMap map_from_store(const MapInput& input, CheckpointStore& store,
                                            const MapOptions& options = {});
+
+/// Writes a fitted labeler as one HDF5 file, with the rows it votes by: what it
+/// predicts after `load_labeler` is the same to the bit. `class_names` are kept
+/// beside it: one for each class, or none. An older file is replaced in one step.
+/// A labeler whose weights are a function can't be saved. Throws
+/// `std::invalid_argument`, `CheckpointError`.
+KNOWMAP_EXPORT void save_labeler(const KnnLabeler& labeler, const std::filesystem::path& file,
+                                 const std::vector<std::string>& class_names = {});
+struct SavedLabeler {
+  KnnLabeler labeler;
+  std::vector<std::string> class_names;
+};
+/// Throws `CheckpointError` where the file is damaged or none of ours.
+KNOWMAP_EXPORT SavedLabeler load_labeler(const std::filesystem::path& file);
 
 /// All of it: `embed_into_store`, then `map_from_store`.
 KNOWMAP_EXPORT KnowledgeMap build_map(const MapInput& input, Embedder& embedder,

@@ -5,7 +5,7 @@
     km.build_map("articles.parquet", out="wiki.km", model="all-MiniLM-L6-v2")
 
 does all of it, and goes on where it was cut off. The stages alone: `Embedder`, `CheckpointStore`, `knn_graph`,
-`UmapProjector` (also as `UMAP`), `KnnLabeler`, `name_regions`.
+`UmapProjector` (also as `UMAP`), `KnnLabeler`, `LabelPropagator`, `name_regions`.
 """
 
 from knowmap import _torch as _torch  # first: it checks the libtorch that the engine is linked to
@@ -23,9 +23,11 @@ from knowmap._core import (
 )
 from knowmap.build import KnowledgeMap, build_map
 from knowmap.embedder import Embedder
-from knowmap.labeler import KnnLabeler, Prediction, name_regions
+from knowmap.labeler import Explanation, KnnLabeler, Prediction, TopLabels, Vote
 from knowmap.neighbors import knn_graph, knn_query
 from knowmap.projector import UmapProjector
+from knowmap.propagation import LabelPropagator
+from knowmap.regions import name_grid, name_regions, rename_regions
 from knowmap.store import CheckpointStore
 
 UMAP = UmapProjector
@@ -38,18 +40,24 @@ __all__ = [
     "EmbedReport",
     "Embedder",
     "Error",
+    "Explanation",
     "KnnLabeler",
     "KnowledgeMap",
+    "LabelPropagator",
     "ModelError",
     "OutOfMemoryError",
     "Prediction",
     "Region",
     "RegionLevel",
     "TokenizerError",
+    "TopLabels",
     "UmapProjector",
+    "Vote",
     "__version__",
     "build_map",
     "knn_graph",
     "knn_query",
+    "name_grid",
     "name_regions",
+    "rename_regions",
 ]

@@ -1,8 +1,10 @@
-"""`KnnLabeler` and the naming of regions."""
+"""`KnnLabeler`: labels by the votes of the nearest labelled rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,15 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from knowmap import _core
 from knowmap.estimator import Estimator
-from knowmap.progress import Callback, callback
 
-_core.Region.__doc__ = """A named part of the map.
-
-``name``: a few words, which no other region of its level and not its parent has; ``phrases``: words that set it apart,
-best first; ``exemplars``: rows nearest to its centre, nearest first; ``x``, ``y``: where its name stands; ``size``:
-rows in it; ``parent``: its region in the level above, -1 at the top.
-"""
-_core.RegionLevel.__doc__ = "A partition of the map: ``regions``, and ``assignment``, each row's region, -1 for none."
+Weights = str | Callable[[NDArray[np.float32]], ArrayLike]
 
 
 class Prediction(NamedTuple):
@@ -29,104 +24,289 @@ class Prediction(NamedTuple):
     margin: NDArray[np.float32]
 
 
-def encode_classes(y: Any) -> tuple[NDArray[np.int32], NDArray[Any]]:
+class TopLabels(NamedTuple):
+    """The best labels of each row, best first: two arrays (m, k). -1 or None, and a share of 0, fill up."""
+
+    labels: NDArray[Any]
+    shares: NDArray[np.float32]
+
+
+class Vote(NamedTuple):
+    """One voter: its row as given to `fit`, its label, its distance, and its part of the vote (all parts sum to 1)."""
+
+    row: int
+    label: Any
+    distance: float
+    weight: float
+
+
+class Explanation(NamedTuple):
+    """Why a row got its label: the articles that voted, nearest first."""
+
+    label: Any
+    confidence: float
+    votes: list[Vote]
+
+
+def encode_classes(y: Any, unlabeled: int | None = -1) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Class numbers of labels of any kind, and the sorted labels they stand for.
 
-    Unknown is -1: None, NaN, "" and, among integers, -1 itself.
+    Unknown is -1: None, NaN, "" and, among integers, `unlabeled`.
     """
     values = np.asarray(y, dtype=object if not isinstance(y, np.ndarray) else None)
     if values.ndim != 1:
         raise ValueError(f"labels must be one for each row, got an array of shape {values.shape}")
     plain = values.tolist()
-    known = [not (v is None or v != v or v == "" or (isinstance(v, int) and not isinstance(v, bool) and v == -1))
+    known = [not (v is None or v != v or v == "" or
+                  (unlabeled is not None and isinstance(v, int) and not isinstance(v, bool) and v == unlabeled))
              for v in plain]
     classes = sorted({v for v, k in zip(plain, known, strict=True) if k}, key=lambda v: (str(type(v)), v))
     number = {v: i for i, v in enumerate(classes)}
     codes = np.array([number[v] if k else -1 for v, k in zip(plain, known, strict=True)], dtype=np.int32)
-    numeric = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in classes)
-    names = np.array(classes, dtype=np.int64) if numeric and classes else np.empty(len(classes), dtype=object)
-    if not (numeric and classes):
-        names[:] = classes
-    return codes, names
+    return codes, _class_array(classes, values.dtype)
+
+
+def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArray[Any]:
+    """Labels for class numbers, of the same shape; -1 or None for -1."""
+    if np.all(codes >= 0) and len(classes):
+        return classes[codes]
+    if classes.dtype.kind in "iu":
+        return np.where(codes >= 0, classes[np.maximum(codes, 0)], -1) if len(classes) else codes.astype(np.int64)
+    out = np.full(codes.shape, None, dtype=object)
+    out[codes >= 0] = classes[codes[codes >= 0]]
+    return out
+
+
+def _class_array(classes: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if classes and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in classes):
+        return np.array(classes, dtype=np.int64)
+    if dtype.kind in "bfU" and classes:
+        return np.array(classes, dtype=dtype)
+    out = np.empty(len(classes), dtype=object)
+    out[:] = classes
+    return out
 
 
 class KnnLabeler(Estimator):
     """Labels rows by the vote of their nearest labelled rows in the embedding space.
 
-    weights: "uniform", or "distance" (1 / distance, as scikit-learn weighs). min_confidence: a row whose best label has
-    a smaller share of the votes gets -1 (integer labels) or None (others). Labels of any kind; None, NaN, "" and -1
-    mean "not known" and do not vote. After `fit`: `classes_`, `n_features_in_`.
+    n_neighbors: labelled rows that vote. metric: "cosine", "euclidean", "inner_product". weights: "uniform";
+    "distance" (1 / distance, as scikit-learn weighs); "membership" (UMAP's membership strength); or a function that
+    gets distances (m, k), infinity where there is no voter, and answers weights of that shape. top_k: labels kept of
+    each row by `predict_top`.
+
+    Confidence is the best label's share of the votes; with `calibrate` it is the chance that the label is right,
+    learnt in `fit` from up to 10,000 labelled rows whose own label was left out.
+
+    A label is left out (-1 among integers, else None) where its confidence is below `min_confidence`, where the nearest
+    voter is farther than `max_distance`, and, with `target_error` (such as 0.05), where the confidence is below
+    `threshold_`: found in `fit` so that at most this share of the labels given is wrong.
+
+    Labels may be of any kind. None, NaN, "" and `unlabeled` (an integer, or None for no such number) mean "not known":
+    such rows do not vote. Several labels a row: y as a list of lists or sets (None = not known), or as an array (n, C)
+    of 0 and 1; `predict` answers in kind.
+
+    After `fit`: `classes_`, `n_features_in_`, `multi_label_`; with calibration `threshold_`, and what the left-out rows
+    told: `coverage_`, the share of rows that would get a label, and `error_`, the share wrong among those. Memory is
+    linear in the rows given, and the votes never lie as rows × classes but in `predict_proba`.
     """
 
-    def __init__(self, n_neighbors: int = 15, *, metric: str = "cosine", weights: str = "uniform",
-                 min_confidence: float = 0.0, n_jobs: int = 0) -> None:
+    def __init__(self, n_neighbors: int = 15, *, metric: str = "cosine", weights: Weights = "uniform", top_k: int = 5,
+                 calibrate: bool = False, min_confidence: float = 0.0, max_distance: float | None = None,
+                 target_error: float | None = None, unlabeled: int | None = -1, n_jobs: int = 0) -> None:
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.weights = weights
+        self.top_k = top_k
+        self.calibrate = calibrate
         self.min_confidence = min_confidence
+        self.max_distance = max_distance
+        self.target_error = target_error
+        self.unlabeled = unlabeled
         self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
         """Keeps the rows X (n, d) and their labels y (n). Raises ValueError."""
         X = np.ascontiguousarray(X, dtype=np.float32)
-        codes, self.classes_ = encode_classes(y)
-        core = _core.KnnLabeler(n_neighbors=self.n_neighbors, metric=self.metric, weights=self.weights,
-                                min_confidence=self.min_confidence, threads=max(0, self.n_jobs or 0))
-        core.fit(X, codes)
+        core = _core.KnnLabeler(*self._options())
+        sets = _as_sets(y)
+        if sets is None:
+            codes, self.classes_ = encode_classes(y, self.unlabeled)
+            core.fit(X, codes)
+        else:
+            offsets, codes, self.classes_ = sets.encode()
+            core.fit_sets(X, offsets, codes)
         self._core = core
+        self._indicator = sets is not None and sets.indicator
+        self._learnt()
         self.n_features_in_: int = X.shape[1]
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The label of each row; -1 or None where it abstains."""
-        return self.predict_with_confidence(X).labels
+    def predict(self, X: ArrayLike) -> Any:
+        """The label of each row, -1 or None where it abstains; with several labels a row a list of lists, or an array
+        (m, C) of 0 and 1 where `fit` was given one."""
+        if not self._fitted().multi_label:
+            return self.predict_with_confidence(X).labels
+        offsets, codes, *_ = self._core.predict_sets(_rows(X))
+        if self._indicator:
+            out = np.zeros((len(offsets) - 1, len(self.classes_)), dtype=np.int64)
+            out[np.repeat(np.arange(len(out)), np.diff(offsets)), codes] = 1
+            return out
+        names = self.classes_.tolist()
+        return [[names[c] for c in codes[a:b]] for a, b in pairwise(offsets.tolist())]
 
     def predict_with_confidence(self, X: ArrayLike) -> Prediction:
-        """Labels, the best label's share of the votes, and its lead over the second."""
-        result = self._fitted().predict(np.ascontiguousarray(X, dtype=np.float32))
-        return Prediction(self._labels(result.labels), result.confidence, result.margin)
+        """Labels, how sure each is, and the lead of its share of the votes over the second's."""
+        result = self._fitted().predict(_rows(X))
+        return Prediction(labels_from_codes(result.labels, self.classes_), result.confidence, result.margin)
+
+    def predict_top(self, X: ArrayLike, k: int | None = None) -> TopLabels:
+        """The k best labels of each row (default: `top_k`) and their shares of the votes."""
+        codes, shares = self._fitted().predict_top(_rows(X), self.top_k if k is None else k)
+        return TopLabels(labels_from_codes(codes, self.classes_), shares)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Shares of the votes (n, len(classes_)); each row sums to 1."""
-        return self._fitted().predict_proba(np.ascontiguousarray(X, dtype=np.float32))
+        """Shares of the votes (n, len(classes_)); each row sums to 1, with several labels a row each stands alone."""
+        return self._fitted().predict_proba(_rows(X))
 
     def voters(self, X: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Which of the rows given to `fit` voted on each row, and their distances."""
-        return self._fitted().voters(np.ascontiguousarray(X, dtype=np.float32))
+        """Which of the rows given to `fit` voted on each row, and their distances: two arrays (m, k)."""
+        return self._fitted().voters(_rows(X))[:2]
+
+    def explain(self, X: ArrayLike) -> list[Explanation]:
+        """For each row its label, how sure it is, and the labelled rows that voted for it or against it."""
+        X = _rows(X)
+        core = self._fitted()
+        rows, distances, weights = core.voters(X)
+        labels: Any = self.predict(X)
+        sure = np.full(len(X), np.nan) if core.multi_label else core.predict(X).confidence
+        if isinstance(labels, np.ndarray) and labels.ndim == 1:
+            labels = labels.tolist()
+        own = self._labels_of_rows()
+        return [Explanation(label, float(c), [Vote(int(r), own[int(r)], float(d), float(w))
+                                              for r, d, w in zip(of, far, part, strict=True) if r >= 0])
+                for label, c, of, far, part in zip(labels, sure, rows, distances, weights, strict=True)]
 
     def score(self, X: ArrayLike, y: Any) -> float:
-        """Share of rows whose predicted label is the one in y; an abstention counts as wrong."""
+        """Share of rows whose predicted label is the one in y (all its labels, where there are several); an abstention
+        counts as wrong."""
+        sets = _as_sets(y)
+        if sets is None:
+            predicted = self.predict(X)
+            return float(np.mean([p == t for p, t in zip(predicted.tolist(), np.asarray(y).tolist(), strict=True)]))
         predicted = self.predict(X)
-        return float(np.mean([p == t for p, t in zip(predicted.tolist(), np.asarray(y).tolist(), strict=True)]))
+        if self._indicator:
+            return float(np.mean(np.all(predicted == np.asarray(y), axis=1)))
+        return float(np.mean([set(p) == set(t) for p, t in zip(predicted, y, strict=True)]))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the fitted labeler as one HDF5 file, labelled rows included; `load` predicts the same to the bit.
+
+        Labels must be strings or integers; weights must not be a function. Raises ValueError, CheckpointError.
+        """
+        kind = "i" if self.classes_.dtype.kind in "iu" else "s"
+        if kind == "s" and not all(isinstance(c, str) for c in self.classes_.tolist()):
+            raise ValueError("only labels that are strings or integers can be saved in a file; pickle takes any")
+        about = [f"{kind}{'m' if self._indicator else ''}", "" if self.unlabeled is None else str(self.unlabeled)]
+        self._fitted().save(path, [str(c) for c in self.classes_.tolist()] + about)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """What `save` wrote. Raises CheckpointError where the file is damaged or another's."""
+        core, names = _core.KnnLabeler.load(path)
+        options = core.options
+        if len(names) < 2:
+            raise _core.CheckpointError(f"'{path}' holds no names of classes; it was not written by KnnLabeler.save")
+        *names, kind, unlabeled = names
+        options["max_distance"] = None if np.isinf(options["max_distance"]) else options["max_distance"]
+        options["target_error"] = None if options["target_error"] >= 1 else options["target_error"]
+        labeler = cls(**options, unlabeled=int(unlabeled) if unlabeled else None)
+        labeler.classes_ = _class_array([int(n) for n in names] if kind[0] == "i" else names, np.dtype(object))
+        labeler._core, labeler._indicator = core, kind.endswith("m")
+        labeler._learnt()
+        labeler.n_features_in_ = core.state()["data"].shape[1]
+        return labeler
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if "_core" in state:
+            state["_core"] = self._core.state()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_core" in state:
+            self._core = _core.KnnLabeler.from_state(*self._options(), state["_core"])
+
+    def _options(self) -> tuple[dict[str, Any], Any]:
+        function = self.weights if callable(self.weights) else None
+        return {"n_neighbors": self.n_neighbors, "metric": self.metric,
+                "weights": "function" if function else self.weights, "top_k": self.top_k, "calibrate": self.calibrate,
+                "min_confidence": self.min_confidence,
+                "max_distance": np.inf if self.max_distance is None else self.max_distance,
+                "target_error": 1.0 if self.target_error is None else self.target_error,
+                "threads": max(0, self.n_jobs or 0)}, function
+
+    def _learnt(self) -> None:
+        self.multi_label_: bool = self._core.multi_label
+        threshold, coverage, error = self._core.calibration
+        if self.calibrate or self.target_error is not None:
+            self.threshold_, self.coverage_, self.error_ = threshold, coverage, error
+
+    def _labels_of_rows(self) -> dict[int, Any]:
+        """Label, or list of labels, of each labelled row by its number in `fit`."""
+        state = self._core.state()
+        names = self.classes_.tolist()
+        labels = [names[c] for c in state["classes"].tolist()]
+        if not self._core.multi_label:
+            return dict(zip(state["numbers"].tolist(), labels, strict=True))
+        offsets = state["offsets"].tolist()
+        return {row: labels[a:b]
+                for row, a, b in zip(state["numbers"].tolist(), offsets[:-1], offsets[1:], strict=True)}
 
     def _fitted(self) -> Any:
         if not hasattr(self, "_core"):
             raise ValueError("this KnnLabeler is not fitted yet; call fit first")
         return self._core
 
-    def _labels(self, codes: NDArray[np.int32]) -> NDArray[Any]:
-        return labels_from_codes(codes, self.classes_)
+
+class _Sets:
+    """Several labels a row, as given: lists, or an array of 0 and 1."""
+
+    def __init__(self, y: Any, indicator: bool) -> None:
+        self.y, self.indicator = y, indicator
+
+    def encode(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """Offsets, class numbers and classes; a row that is None becomes a single -1."""
+        if self.indicator:
+            marks = np.asarray(self.y)
+            if not np.isin(marks, (0, 1)).all():
+                raise ValueError("labels as an array (n, C) must hold only 0 and 1")
+            rows, codes = np.nonzero(marks)
+            counts = np.bincount(rows, minlength=len(marks))
+            return (np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), codes.astype(np.int32),
+                    np.arange(marks.shape[1], dtype=np.int64))
+        plain: list[list[Any] | None] = [None if labels is None else list(dict.fromkeys(labels)) for labels in self.y]
+        classes = sorted({v for labels in plain if labels for v in labels}, key=lambda v: (str(type(v)), v))
+        number = {v: i for i, v in enumerate(classes)}
+        codes_of = [[-1] if labels is None else sorted(number[v] for v in labels) for labels in plain]
+        offsets = np.concatenate([[0], np.cumsum([len(c) for c in codes_of])]).astype(np.int64)
+        codes = np.array([c for row in codes_of for c in row], dtype=np.int32)
+        return offsets, codes, _class_array(classes, np.dtype(object))
 
 
-def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArray[Any]:
-    """Labels for class numbers; -1 or None for -1."""
-    if classes.dtype != object:
-        return np.where(codes >= 0, classes[np.maximum(codes, 0)], -1)
-    out = np.full(len(codes), None, dtype=object)
-    out[codes >= 0] = classes[codes[codes >= 0]]
-    return out
+def _as_sets(y: Any) -> _Sets | None:
+    if isinstance(y, np.ndarray):
+        if y.ndim == 2 and y.shape[1] > 1:
+            return _Sets(y, True)
+        if y.dtype != object:
+            return None
+    if not isinstance(y, Iterable) or isinstance(y, (str, bytes)):
+        return None
+    listed = (list, tuple, set, frozenset, np.ndarray)
+    first = next((labels for labels in y if labels is not None), None)
+    return _Sets(y, False) if isinstance(first, listed) and np.ndim(first) < 2 else None
 
 
-def name_regions(coordinates: ArrayLike, texts: Sequence[str], *, titles: Sequence[str] = (),
-                 embedding: ArrayLike | None = None, level_sizes: Sequence[int] = (), min_region_size: int = 0,
-                 n_jobs: int = 0, progress: bool | Callback = False) -> list[_core.RegionLevel]:
-    """Divides a map (n, 2) into nested regions, coarse to fine, and names each from its own texts.
-
-    level_sizes: wanted number of regions at each level; empty = chosen from n. Each level has `regions` (name, phrases,
-    exemplars, x, y, size, parent) and `assignment` (n) with -1 for none.
-    """
-    coordinates = np.ascontiguousarray(coordinates, dtype=np.float32)
-    rows = np.empty((0, 0), np.float32) if embedding is None else np.ascontiguousarray(embedding, dtype=np.float32)
-    with callback(progress) as report:
-        return _core.name_regions(coordinates, rows, list(texts), list(titles), level_sizes=list(level_sizes),
-                                  min_region_size=min_region_size, threads=n_jobs, progress=report)
+def _rows(X: ArrayLike) -> NDArray[np.float32]:
+    return np.ascontiguousarray(X, dtype=np.float32)

@@ -1,6 +1,7 @@
 #include "label/names.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -11,11 +12,12 @@ namespace knowmap::label {
 namespace {
 
 constexpr std::size_t kMostWords = 4;
-/// A second phrase joins the first where the first covers less than this…
-constexpr float kCoveredAlone = 0.4f;
-/// … and it adds this share of what the first covers, and is this good.
-constexpr float kAdds = 0.5f;
-constexpr float kNearlyAsGood = 0.55f;
+/// A second phrase joins the first where the first covers less than this, the two
+/// tell the region from the rest so much better than the first alone, and the
+/// second is not so much worse a name.
+constexpr double kCoveredAlone = 0.5;
+constexpr double kTellBetter = 1.25;
+constexpr float kNearlyAsGood = 0.3f;
 /// A phrase that fits a part of the region better than the whole is the part's.
 constexpr float kFitsPart = 1.1f;
 constexpr float kLeastScore = 0.01f;
@@ -75,16 +77,65 @@ class Namer {
     chosen_.emplace_back(level.candidates.size());
     std::unordered_set<std::string> taken;
     std::unordered_set<std::uint32_t> used;
+    keep_names(l, result.names, taken, used);
     name_by_phrases(l, result.names, taken, used);
     for (std::size_t r = 0; r < result.names.size(); ++r) {
       if (result.names[r].empty()) result.names[r] = fall_back(l, r, taken);
       result.phrases.push_back(key_phrases(level.candidates[r], n_phrases));
+      result.confidence.push_back(confidence(l, r));
     }
     names_.push_back(result.names);
     return result;
   }
 
  private:
+  /// Names of an earlier map come first; their phrases are told by how they are
+  /// written.
+  void keep_names(std::size_t l, std::vector<std::string>& names,
+                  std::unordered_set<std::string>& taken, std::unordered_set<std::uint32_t>& used) {
+    const LevelToName& level = levels_[l];
+    for (std::size_t r = 0; r < level.kept.size(); ++r) {
+      const std::string& name = level.kept[r];
+      if (name.empty() || is_name_above(l, r, name) || !taken.insert(fold(name)).second) continue;
+      names[r] = name;
+      const std::string folded = fold(name);
+      for (const Candidate& c : level.candidates[r].best) {
+        const std::string part = fold(spelling_.at(c.phrase));
+        const bool whole = folded == part;
+        const bool half = folded.starts_with(part + " & ") || folded.ends_with(" & " + part);
+        if (part.empty() || !(whole || half) || used.contains(c.phrase)) continue;
+        used.insert(c.phrase);
+        chosen_[l][r].phrases.push_back(c.phrase);
+      }
+    }
+  }
+
+  /// Share of the region's rows that hold a phrase of its name, less the share of
+  /// all other rows.
+  float confidence(std::size_t l, std::size_t r) const {
+    const Candidates& candidates = levels_[l].candidates[r];
+    const auto size = static_cast<float>(candidates.rows);
+    double inside = 0, all = 0;
+    std::vector<std::size_t> places;
+    for (const std::uint32_t phrase : chosen_[l][r].phrases) {
+      for (std::size_t c = 0; c < candidates.best.size(); ++c) {
+        if (candidates.best[c].phrase != phrase) continue;
+        places.push_back(c);
+        inside += static_cast<double>(candidates.best[c].coverage * size);
+        all += table_.phrases[phrase].rows;
+      }
+    }
+    if (places.size() == 2 && std::max(places[0], places[1]) < candidates.paired) {
+      const double both = candidates.together[places[0] * candidates.paired + places[1]];
+      inside -= both;
+      all -= both;
+    }
+    const auto others = static_cast<double>(corpus_.size()) - static_cast<double>(size);
+    const double outside = others > 0 ? std::max(0.0, all - inside) / others : 0;
+    return static_cast<float>(
+        std::clamp(inside / std::max(1.0, static_cast<double>(size)) - outside, 0.0, 1.0));
+  }
+
   struct Bid {
     float score;
     std::uint32_t region;
@@ -136,26 +187,27 @@ class Namer {
       chosen_[l][bid.region].phrases = {phrase};
     }
     for (std::size_t r = 0; r < names.size(); ++r) {
-      if (names[r].empty()) continue;
+      if (names[r].empty() || (!level.kept.empty() && !level.kept[r].empty())) continue;
       const Candidates& candidates = level.candidates[r];
       const std::size_t one = first[r];
       const Phrase& main = table_.phrases[candidates.best[one].phrase];
       if (one >= candidates.paired || candidates.best[one].coverage >= kCoveredAlone) continue;
       std::size_t two = candidates.paired;
-      float best_gain = 0;
+      double best_gain = 0;
       for (std::size_t c = 0; c < candidates.paired; ++c) {
         const Phrase& other = table_.phrases[candidates.best[c].phrase];
-        if (c == one || adjusted[r][c] < kNearlyAsGood * adjusted[r][one]) continue;
-        if (adjusted[r][c] < kLeastScore || used.contains(candidates.best[c].phrase)) continue;
-        if (main.length + other.length > kMostWords || share_content(corpus_, main, other))
+        const float score = candidates.best[c].score;
+        if (c == one || score < kLeastScore || score < kNearlyAsGood * candidates.best[one].score) {
           continue;
-        const auto own = static_cast<float>(candidates.together[one * candidates.paired + one]);
-        const auto adds = static_cast<float>(candidates.together[c * candidates.paired + c] -
-                                             candidates.together[one * candidates.paired + c]);
-        if (adds < kAdds * own || adds < 2) continue;
-        float gain = adjusted[r][c] * adds;
-        if (is_name(main) != is_name(other)) gain *= 0.6f;  // "Steve Jobs & corporations"
-
+        }
+        if (adjusted[r][c] == 0 || used.contains(candidates.best[c].phrase)) continue;
+        if (main.length + other.length > kMostWords || share_content(corpus_, main, other)) {
+          continue;
+        }
+        const double better = telling(candidates, one, c) / telling(candidates, one, one);
+        if (better < kTellBetter) continue;
+        double gain = (better - 1) * static_cast<double>(score);
+        if (is_name(main) != is_name(other)) gain *= 0.4;  // "Steve Jobs & corporations"
         if (gain > best_gain) {
           best_gain = gain;
           two = c;
@@ -169,6 +221,22 @@ class Namer {
       names[r] = both;
       chosen_[l][r].phrases.push_back(phrase);
     }
+  }
+
+  /// How well two phrases together tell the region, as the F-measure of a single
+  /// one does; `a` and `b` may be the same.
+  static double telling(const Candidates& candidates, std::size_t a, std::size_t b) {
+    const Candidate& one = candidates.best[a];
+    if (a == b) return f_measure(one.precision, std::min(1.0f, one.recall));
+    const Candidate& two = candidates.best[b];
+    const auto count = [&](std::size_t i, std::size_t j) {
+      return static_cast<float>(candidates.together[i * candidates.paired + j]);
+    };
+    // What the second brings where the first is not.
+    const float adds = two.recall * (1 - count(a, b) / std::max(count(b, b), 1.0f));
+    const float recall = one.recall + adds;
+    const float all = one.recall / one.precision + adds / two.precision;
+    return f_measure(recall / all, std::min(1.0f, recall));
   }
 
   /// The best score of each phrase in the parts of each region.

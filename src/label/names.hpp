@@ -15,11 +15,13 @@ struct LevelToName {
   std::vector<Candidates> candidates;           // of each region
   std::vector<std::int32_t> parent;             // in the level above, -1 at the top
   std::vector<std::vector<std::int64_t>> rows;  // of each region, most typical first
+  std::vector<std::string> kept;                // names that stay, "" = to be found; or empty
 };
 
 struct LevelNames {
   std::vector<std::string> names;
   std::vector<std::vector<std::string>> phrases;
+  std::vector<float> confidence;  // as `Region::confidence`
 };
 
 /// Chooses the names of all regions, from the top level down: the best phrase

@@ -55,6 +55,11 @@ bool is_roman_numeral(std::string_view word) {
 
 }  // namespace
 
+float f_measure(float precision, float recall) {
+  const float under = kBeta * kBeta * precision + recall;
+  return under > 0 ? (1 + kBeta * kBeta) * precision * recall / under : 0.0f;
+}
+
 std::uint32_t head_word(const Phrase& phrase) {
   if (phrase.length == 0) return Corpus::kRare;
   return is_romance(phrase) ? phrase.words[0] : phrase.words[phrase.length - 1];
@@ -89,7 +94,7 @@ float fitness(const Corpus& corpus, const Phrase& phrase) {
       }
     }
     if (all_weak) return 0;
-    if (weak_head) fit *= 0.55f;
+    if (weak_head) fit *= 0.7f;
     fit *= phrase.length == 2 ? 1.25f : 1.1f;
   }
   if (phrase.occurrences > 0 && !unspaced) {
@@ -180,14 +185,14 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
         const auto size = static_cast<float>(rows.size());
         const std::uint32_t fewest = rows.size() < 4 ? 1 : 2;
         Candidates& result = candidates[g];
+        result.rows = rows.size();
         for (const std::uint32_t p : touched) {
           const Tally t = tally[p];
           if (t.rows < fewest || fit[p] <= 0) continue;
           const float precision = t.weight / total[p];
           const float recall = std::min(1.0f, t.weight / (kFullRecall * size));
           const float lift = precision * n / size;
-          const float f =
-              (1 + kBeta * kBeta) * precision * recall / (kBeta * kBeta * precision + recall);
+          const float f = f_measure(precision, recall);
           // A phrase as frequent elsewhere says nothing, but where all is one region.
           const float apart =
               rows.size() * 2 > corpus.size() ? 1.0f : std::clamp((lift - 1) / 2, 0.0f, 1.0f);
@@ -206,6 +211,8 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
           Candidate c;
           c.phrase = p;
           c.coverage = static_cast<float>(t.rows) / size;
+          c.precision = precision;
+          c.recall = t.weight / (kFullRecall * size);
           c.score = f * fit[p] * apart * usual * (t.entitling > 0 ? 1.15f : 1.0f);
           c.distinction = std::sqrt(fit[p]) * t.weight / size * std::log(1 + n / total[p]);
           if (c.score > 0) result.best.push_back(c);

@@ -15,6 +15,8 @@ struct Candidate {
   float score = 0;        ///< as a name
   float distinction = 0;  ///< c-TF-IDF
   float coverage = 0;     ///< share of the region's texts that hold it
+  float precision = 0;    ///< share of the phrase's weight that lies in the region
+  float recall = 0;       ///< its weight by that of a fully covered region, not cut at 1
 };
 
 /// The best phrases of a region, best first by score, and for each pair of the
@@ -22,6 +24,7 @@ struct Candidate {
 struct Candidates {
   static constexpr std::size_t kMost = 48;
   static constexpr std::size_t kPaired = 20;
+  std::size_t rows = 0;  // of the region
   std::vector<Candidate> best;
   std::size_t paired = 0;
   std::vector<std::uint32_t> together;  // (paired, paired)
@@ -43,6 +46,9 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
 /// are told from other words by where they stand: they end (in Spanish and
 /// French begin) runs of words, and seldom follow "was" or "to".
 float fitness(const Corpus& corpus, const Phrase& phrase);
+
+/// Precision and recall as one; leans to precision.
+float f_measure(float precision, float recall);
 
 /// The word that says what sort of thing the phrase is.
 std::uint32_t head_word(const Phrase& phrase);

@@ -7,9 +7,11 @@
 
 #include "knowmap/labeler.hpp"
 #include "label/density_basins.hpp"
+#include "label/earlier_names.hpp"
 #include "label/merge_tree.hpp"
 #include "label/names.hpp"
 #include "label/phrases.hpp"
+#include "label/region_parts.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap {
@@ -21,6 +23,7 @@ using label::Groups;
 constexpr std::size_t kGrain = 1024;
 /// Rows kept of each region to fall back on for a name.
 constexpr std::size_t kTypical = 24;
+constexpr std::size_t kMostCells = std::size_t{1} << 20;
 
 void check_finite(MatrixView<const float> rows, std::string_view what, Workers& workers) {
   workers.run_ranges(rows.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
@@ -84,161 +87,6 @@ std::vector<std::size_t> default_level_sizes(std::size_t n) {
   return sizes;
 }
 
-/// Where a region's name stands: at its densest part as seen from afar, on one
-/// of its rows, so that it lies inside however the region is bent.
-std::pair<float, float> place_name(std::span<const std::int32_t> rows,
-                                   MatrixView<const float> map) {
-  std::vector<float> sorted(rows.size());
-  float low[2], step[2];
-  constexpr std::size_t kCells = 12;
-  for (std::size_t axis = 0; axis < 2; ++axis) {
-    for (std::size_t i = 0; i < rows.size(); ++i) sorted[i] = map(rows[i], axis);
-    // Stragglers don't widen the cells.
-    const auto at = [&](double share) {
-      const auto place = sorted.begin() +
-                         static_cast<std::ptrdiff_t>(share * static_cast<double>(rows.size() - 1));
-      std::nth_element(sorted.begin(), place, sorted.end());
-      return *place;
-    };
-    low[axis] = at(0.05);
-    step[axis] = std::max((at(0.95) - low[axis]) / static_cast<float>(kCells), 1e-30f);
-  }
-  const auto cell = [&](std::int32_t row, std::size_t axis) {
-    return static_cast<std::size_t>(std::clamp((map(row, axis) - low[axis]) / step[axis], 0.0f,
-                                               static_cast<float>(kCells) - 1));
-  };
-  std::vector<std::uint32_t> count(kCells * kCells);
-  for (const std::int32_t row : rows) ++count[cell(row, 0) * kCells + cell(row, 1)];
-  const auto around = [&](std::size_t x, std::size_t y, const auto& use) {
-    for (std::size_t i = x > 0 ? x - 1 : 0; i <= std::min(x + 1, kCells - 1); ++i) {
-      for (std::size_t j = y > 0 ? y - 1 : 0; j <= std::min(y + 1, kCells - 1); ++j) use(i, j);
-    }
-  };
-  std::size_t best[2] = {0, 0};
-  std::uint64_t most = 0;
-  for (std::size_t x = 0; x < kCells; ++x) {
-    for (std::size_t y = 0; y < kCells; ++y) {
-      std::uint64_t sum = count[x * kCells + y];
-      around(x, y, [&](std::size_t i, std::size_t j) { sum += count[i * kCells + j]; });
-      if (sum > most) {
-        most = sum;
-        best[0] = x;
-        best[1] = y;
-      }
-    }
-  }
-  double x = 0, y = 0, near = 0;
-  for (const std::int32_t row : rows) {
-    const std::size_t i = cell(row, 0), j = cell(row, 1);
-    if (i + 1 < best[0] || i > best[0] + 1 || j + 1 < best[1] || j > best[1] + 1) continue;
-    x += map(row, 0);
-    y += map(row, 1);
-    near += 1;
-  }
-  x /= near;
-  y /= near;
-  std::int32_t nearest = rows[0];
-  double least = std::numeric_limits<double>::infinity();
-  for (const std::int32_t row : rows) {
-    const double dx = map(row, 0) - x;
-    const double dy = map(row, 1) - y;
-    if (dx * dx + dy * dy < least) {
-      least = dx * dx + dy * dy;
-      nearest = row;
-    }
-  }
-  return {map(nearest, 0), map(nearest, 1)};
-}
-
-/// The `most` rows of each region that are nearest to its centre.
-std::vector<std::vector<std::int64_t>> typical_rows(const Groups& groups,
-                                                    MatrixView<const float> map,
-                                                    MatrixView<const float> embedding,
-                                                    std::size_t most, Workers& workers,
-                                                    Monitor& monitor) {
-  const bool by_map = embedding.empty();
-  const MatrixView<const float> space = by_map ? map : embedding;
-  std::vector<std::vector<std::int64_t>> typical(groups.size());
-  const auto length = [&](std::int32_t row) {
-    double squared = 0;
-    for (std::size_t d = 0; d < space.cols; ++d) {
-      squared += static_cast<double>(space(row, d)) * space(row, d);
-    }
-    return std::sqrt(squared);
-  };
-  // Long regions are cut in pieces of a fixed length, summed in order.
-  struct Piece {
-    std::size_t group, begin, end;
-  };
-  std::vector<Piece> pieces;
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    for (std::size_t begin = 0; begin < groups.of(g).size(); begin += kGrain) {
-      pieces.push_back({g, begin, std::min(groups.of(g).size(), begin + kGrain)});
-    }
-  }
-  std::vector<float> far(map.rows);  // distance of each row from its region's centre
-  std::vector<double> centers(groups.size() * space.cols);
-  std::vector<double> sums;
-  constexpr std::size_t kPiecesAtOnce = 256;  // bounds the sums in memory
-  for (std::size_t from = 0; from < pieces.size(); from += kPiecesAtOnce) {
-    const std::size_t at_once = std::min(kPiecesAtOnce, pieces.size() - from);
-    sums.assign(at_once * space.cols, 0.0);
-    workers.run(
-        at_once,
-        [&](std::size_t item, int) {
-          const Piece piece = pieces[from + item];
-          double* sum = sums.data() + item * space.cols;
-          for (std::size_t i = piece.begin; i < piece.end; ++i) {
-            const std::int32_t row = groups.of(piece.group)[i];
-            const double norm = by_map ? 1 : length(row);
-            const double scale = norm > 0 ? 1 / norm : 0;
-            for (std::size_t d = 0; d < space.cols; ++d) sum[d] += scale * space(row, d);
-          }
-        },
-        &monitor);
-    for (std::size_t item = 0; item < at_once; ++item) {
-      double* center = centers.data() + pieces[from + item].group * space.cols;
-      for (std::size_t d = 0; d < space.cols; ++d) center[d] += sums[item * space.cols + d];
-    }
-  }
-  workers.run(
-      pieces.size(),
-      [&](std::size_t item, int) {
-        const Piece piece = pieces[item];
-        const auto rows = groups.of(piece.group);
-        const double* center = centers.data() + piece.group * space.cols;
-        for (std::size_t i = piece.begin; i < piece.end; ++i) {
-          double apart = 0;
-          if (by_map) {
-            for (std::size_t d = 0; d < 2; ++d) {
-              const double step = space(rows[i], d) - center[d] / static_cast<double>(rows.size());
-              apart += step * step;
-            }
-          } else {
-            double product = 0;
-            for (std::size_t d = 0; d < space.cols; ++d) product += center[d] * space(rows[i], d);
-            const double norm = length(rows[i]);
-            apart = norm > 0 ? -product / norm : 0;
-          }
-          far[static_cast<std::size_t>(rows[i])] = static_cast<float>(apart);
-        }
-      },
-      &monitor);
-  workers.run(
-      groups.size(),
-      [&](std::size_t g, int) {
-        std::vector<std::int32_t> rows(groups.of(g).begin(), groups.of(g).end());
-        const auto keep = static_cast<std::ptrdiff_t>(std::min(most, rows.size()));
-        std::partial_sort(rows.begin(), rows.begin() + keep, rows.end(),
-                          [&](std::int32_t a, std::int32_t b) {
-                            return far[a] != far[b] ? far[a] < far[b] : a < b;
-                          });
-        typical[g].assign(rows.begin(), rows.begin() + keep);
-      },
-      &monitor);
-  return typical;
-}
-
 /// The tree's cuts as levels, regions numbered from the largest.
 std::vector<RegionLevel> cut_levels(const label::Basins& basins, const label::MergeTree& tree,
                                     const std::vector<std::size_t>& sizes, bool wanted,
@@ -281,6 +129,113 @@ std::vector<RegionLevel> cut_levels(const label::Basins& basins, const label::Me
   return levels;
 }
 
+/// Cells that hold rows, numbered from the lowest y and, in a row, the lowest x.
+RegionLevel cut_grid(MatrixView<const float> map, std::size_t rows, std::size_t columns) {
+  const std::size_t sides[2] = {columns, rows};
+  double low[2], width[2];
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    float least = map(0, axis), most = map(0, axis);
+    for (std::size_t i = 1; i < map.rows; ++i) {
+      least = std::min(least, map(i, axis));
+      most = std::max(most, map(i, axis));
+    }
+    low[axis] = least;
+    width[axis] = (static_cast<double>(most) - least) / static_cast<double>(sides[axis]);
+  }
+  const auto place = [&](std::size_t row, std::size_t axis) {
+    if (!(width[axis] > 0)) return std::size_t{0};
+    const double at = (map(row, axis) - low[axis]) / width[axis];
+    return std::min(static_cast<std::size_t>(std::max(at, 0.0)), sides[axis] - 1);
+  };
+  RegionLevel level;
+  level.assignment.resize(map.rows);
+  std::vector<std::int32_t> number(rows * columns, -1);
+  std::vector<std::size_t> held(rows * columns, 0);
+  for (std::size_t i = 0; i < map.rows; ++i) {
+    const std::size_t cell = place(i, 1) * columns + place(i, 0);
+    level.assignment[i] = static_cast<std::int32_t>(cell);
+    ++held[cell];
+  }
+  for (std::size_t cell = 0; cell < held.size(); ++cell) {
+    if (held[cell] == 0) continue;
+    number[cell] = static_cast<std::int32_t>(level.regions.size());
+    Region region;
+    region.size = held[cell];
+    region.cell = static_cast<std::int32_t>(cell);
+    level.regions.push_back(std::move(region));
+  }
+  for (std::int32_t& cell : level.assignment) cell = number[static_cast<std::size_t>(cell)];
+  return level;
+}
+
+/// Each region's parent: where most of its rows lie in `above`, the lower number
+/// on a tie.
+void find_parents(RegionLevel& level, const RegionLevel& above) {
+  const Groups groups(level.assignment, level.regions.size());
+  std::vector<std::int32_t> in;
+  for (std::size_t r = 0; r < groups.size(); ++r) {
+    in.clear();
+    for (const std::int32_t row : groups.of(r)) {
+      const std::int32_t region = above.assignment[static_cast<std::size_t>(row)];
+      if (region >= 0) in.push_back(region);
+    }
+    std::sort(in.begin(), in.end());
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < in.size();) {
+      std::size_t end = i;
+      while (end < in.size() && in[end] == in[i]) ++end;
+      if (end - i > most) {
+        most = end - i;
+        level.regions[r].parent = in[i];
+      }
+      i = end;
+    }
+  }
+}
+
+/// Names, phrases, exemplars and places of regions whose rows are settled.
+void describe(std::vector<RegionLevel>& levels, MatrixView<const float> map,
+              MatrixView<const float> embedding, std::span<const std::string_view> texts,
+              std::span<const std::string_view> titles, const RegionOptions& options,
+              Workers& workers, Monitor& monitor) {
+  const auto kept = label::earlier_names(levels, options.earlier, options.earlier_rows);
+  const label::Corpus corpus = label::read_corpus(texts, titles, workers, monitor);
+  const label::PhraseTable table = label::find_phrases(corpus, workers, monitor);
+  std::vector<label::LevelToName> to_name(levels.size());
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    const Groups groups(levels[l].assignment, levels[l].regions.size());
+    to_name[l].candidates = label::score_phrases(corpus, table, groups, workers, monitor);
+    to_name[l].rows = label::typical_rows(
+        groups, map, embedding, std::max(kTypical, options.n_exemplars), workers, monitor);
+    workers.run(
+        groups.size(),
+        [&](std::size_t r, int) {
+          Region& region = levels[l].regions[r];
+          std::tie(region.x, region.y) = label::place_name(groups.of(r), map);
+        },
+        &monitor);
+    // A grid's cells stand under no level of their own.
+    for (const Region& region : levels[l].regions) {
+      to_name[l].parent.push_back(l == 0 ? -1 : region.parent);
+    }
+    to_name[l].kept = kept[l];
+  }
+  const auto names = label::name_levels(corpus, table, to_name, texts, titles, options.n_phrases,
+                                        workers, monitor);
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    for (std::size_t r = 0; r < levels[l].regions.size(); ++r) {
+      Region& region = levels[l].regions[r];
+      region.name = names[l].names[r];
+      region.phrases = names[l].phrases[r];
+      region.confidence = names[l].confidence[r];
+      region.exemplars = std::move(to_name[l].rows[r]);
+      if (region.exemplars.size() > options.n_exemplars) {
+        region.exemplars.resize(options.n_exemplars);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<RegionLevel> name_regions(MatrixView<const float> map,
@@ -290,6 +245,7 @@ std::vector<RegionLevel> name_regions(MatrixView<const float> map,
                                       const RegionOptions& options) {
   check_sizes(map, embedding, texts, titles, options);
   const std::size_t n = map.rows;
+  label::check_earlier(options.earlier, options.earlier_rows, n);
   if (n == 0) return {};
   Workers workers(options.threads);
   check_finite(map, "map", workers);
@@ -310,38 +266,41 @@ std::vector<RegionLevel> name_regions(MatrixView<const float> map,
         &monitor);
   }
 
-  const label::Corpus corpus = label::read_corpus(texts, titles, workers, monitor);
-  const label::PhraseTable table = label::find_phrases(corpus, workers, monitor);
-  std::vector<label::LevelToName> to_name(levels.size());
-  for (std::size_t l = 0; l < levels.size(); ++l) {
-    const Groups groups(levels[l].assignment, levels[l].regions.size());
-    to_name[l].candidates = label::score_phrases(corpus, table, groups, workers, monitor);
-    to_name[l].rows = typical_rows(groups, map, embedding, std::max(kTypical, options.n_exemplars),
-                                   workers, monitor);
-    workers.run(
-        groups.size(),
-        [&](std::size_t r, int) {
-          Region& region = levels[l].regions[r];
-          std::tie(region.x, region.y) = place_name(groups.of(r), map);
-        },
-        &monitor);
-    for (const Region& region : levels[l].regions) to_name[l].parent.push_back(region.parent);
-  }
-  const auto names = label::name_levels(corpus, table, to_name, texts, titles, options.n_phrases,
-                                        workers, monitor);
-  for (std::size_t l = 0; l < levels.size(); ++l) {
-    for (std::size_t r = 0; r < levels[l].regions.size(); ++r) {
-      Region& region = levels[l].regions[r];
-      region.name = names[l].names[r];
-      region.phrases = names[l].phrases[r];
-      region.exemplars = std::move(to_name[l].rows[r]);
-      if (region.exemplars.size() > options.n_exemplars) {
-        region.exemplars.resize(options.n_exemplars);
-      }
-    }
-  }
+  describe(levels, map, embedding, texts, titles, options, workers, monitor);
   monitor.finish();
   return levels;
+}
+
+RegionLevel name_grid(MatrixView<const float> map, MatrixView<const float> embedding,
+                      std::span<const std::string_view> texts,
+                      std::span<const std::string_view> titles, std::size_t rows,
+                      std::size_t columns, std::span<const RegionLevel> levels,
+                      const RegionOptions& options) {
+  if (rows == 0 || columns == 0 || rows > kMostCells / columns) {
+    throw std::invalid_argument("a grid has 1 to " + std::to_string(kMostCells) + " cells, not " +
+                                std::to_string(rows) + " x " + std::to_string(columns));
+  }
+  RegionOptions checked = options;
+  checked.level_sizes.clear();
+  check_sizes(map, embedding, texts, titles, checked);
+  for (const RegionLevel& level : levels) {
+    if (level.assignment.size() == map.rows) continue;
+    throw std::invalid_argument("a level of regions has " +
+                                std::to_string(level.assignment.size()) + " rows, the map " +
+                                std::to_string(map.rows));
+  }
+  label::check_earlier(options.earlier, options.earlier_rows, map.rows);
+  if (map.rows == 0) return {};
+  Workers workers(options.threads);
+  check_finite(map, "map", workers);
+  check_finite(embedding, "embedding", workers);
+  Monitor monitor(options.progress, "label", 3 * map.rows, "rows");
+  std::vector<RegionLevel> grid(1);
+  grid[0] = cut_grid(map, rows, columns);
+  if (!levels.empty()) find_parents(grid[0], levels.back());
+  describe(grid, map, embedding, texts, titles, options, workers, monitor);
+  monitor.finish();
+  return std::move(grid[0]);
 }
 
 }  // namespace knowmap

@@ -82,6 +82,10 @@ constexpr Words kWords[] = {
      "service services program project approach "
      "model standard value measure test need help support attention knowledge information data "
      "skill quality ability relationship relation difference purpose reason cause function "
+     "formula notion notions principle principles item items entity entities beginning removal "
+     "duty "
+     "duties response staff condition conditions operation operations discharge aspect aspects "
+     "individuals phenomenon phenomena situation situations surface "
      "reign border borders personnel bill bills tail tails view views "
      "majority rest origin site location community style stage step element component "
      "length width height weight distance total inhabitant inhabitants people's human humans "
@@ -141,6 +145,31 @@ constexpr Words kWords[] = {
      "alemán alemana italiano italiana europeo europea internacional nacional humano humana "
      "social político política militar especie género familia orden nombre medio cabo cuenta "
      "gracias relación efecto resultado actividad desarrollo estudio campo base cuerpo centro"},
+    {Language::spanish, kStop,
+     "limita limitan abarca abarcan cuenta cuentan posee poseen consiste consisten encuentra "
+     "encuentran usa usan utiliza utilizan pertenece pertenecen comprende comprenden incluye "
+     "incluyen aquellos aquellas detrás cuarto cuarta quinto quinta sexto sexta séptimo séptima "
+     "octavo octava noveno décimo breve breves noreste noroeste sureste sudeste suroeste sudoeste "
+     "nororiental estimada limitado rodeado dedicado dedicada capaz posible posibles cual veinte "
+     "treinta cuarenta cincuenta mitad ambos ambas sí entonces jamás quizá quizás respecto dicho "
+     "dicha dichos dichas propio propia propios propias único única varios frecuente frecuentes "
+     "habitual habituales presente presentes siguiente siguientes"},
+    {Language::spanish, kWeak,
+     "concepto conceptos sentido sentidos elemento elementos característica características "
+     "individuo individuos principios acción acciones fenómeno fenómenos aspecto aspectos "
+     "propiedad propiedades cualidad cualidades realidad idea ideas significado significados "
+     "práctica prácticas técnica técnicas acto actos condición condiciones producto productos "
+     "objeto objetos material materiales valor valores usos situación situaciones artículo "
+     "artículos referencia referencias enciclopedia edición cuestión asunto tema temas influencia "
+     "mediados finales comienzos inicios edad edades orilla orillas sede cargo cargos longitud "
+     "extensión superficie altitud altura tamaño corriente corrientes movimiento movimientos "
+     "conocimiento conocimientos técnico técnicos espacio espacios servicio servicios medios "
+     "modelo modelos teoría función análisis método métodos cambio cambios estados nivel niveles "
+     "parte función lenguaje disciplina disciplinas artístico artísticos artística artísticas "
+     "económico económicos económica científico científicos científica público pública fundador "
+     "fundadores figura figuras personaje personajes líder líderes éxito premio premios título "
+     "títulos nombre apellido versión versiones número cantidad porción ejemplos aplicación "
+     "aplicaciones uso frontera fronteras límite límites costa costas interior exterior"},
     {Language::spanish, kWeak | kTransparent,
      "tipo clase forma especie género grupo rama conjunto serie miembro familia variedad parte "
      "estudio estilo orden uno una nombre término"},
@@ -195,6 +224,30 @@ constexpr Words kWords[] = {
      "politique militaire espèce espèces ordre effet résultat activité développement étude "
      "domaine base corps centre suite partir mise prise place unité objet ensemble britannique "
      "britanniques personnalité"},
+    {Language::french, kStop,
+     "non oui vers compte comptent possèdent situe situent retrace appartient appartiennent "
+     "consiste consistent utilise utilisent contient contiennent représente représentent existe "
+     "existent porte portent compris comprise capable capables possible possibles vingt trente "
+     "quarante cinquante moitié propre propres unique uniques présent présents présente suivant "
+     "suivants suivante fréquent habituel quelle quels quelles dès outre via puisse afin quatrième "
+     "cinquième sixième septième huitième nord-est nord-ouest sud-est sud-ouest septentrional "
+     "officiellement rarement actuellement initialement couramment particulièrement"},
+    {Language::french, kWeak,
+     "notion notions principe principes action actions sens phénomène phénomènes surface propriété "
+     "propriétés aspect aspects élément éléments caractéristique caractéristiques concept concepts "
+     "idée idées individu individus pratique pratiques technique techniques procédé procédés "
+     "condition conditions produit produits objets valeur valeurs situation situations extension "
+     "échelle service services relation relations public publics publique discipline disciplines "
+     "nature symbole symboles statut siège rive rives sous-ensemble apparition masse face table "
+     "société sociétés organisation organisations mouvement mouvements espace espaces modèle "
+     "modèles fonction fonctions théorie changement changements connaissance connaissances "
+     "fondateur fondateurs figure figures personnage personnages chef chefs succès prix version "
+     "versions quantité application applications frontière frontières limite limites côte côtes "
+     "intérieur extérieur âge âges longueur largeur hauteur altitude taille variante variantes "
+     "article articles référence références scientifique scientifiques économique économiques "
+     "technique artistique artistiques professionnel professionnels moyen moyens sorte appareil "
+     "événement événements matière matières affection traitement esprit esprits bois pièce pièces "
+     "établissement établissements entité entités"},
     {Language::french, kWeak | kTransparent,
      "type sorte forme espèce genre groupe branche classe ensemble série membre famille variété "
      "partie étude style ordre un une nom terme"},

@@ -5,6 +5,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "knowmap/error.hpp"
@@ -78,23 +79,22 @@ class MapRun {
   }
 
   KnowledgeMap run() {
-    const KnnGraph graph = stage<KnnGraph>("neighbors", graph_key(), encode_graph, decode_graph,
-                                           [&] { return knn_graph(rows(), graph_options()); });
+    map_.neighbors = stage<KnnGraph>("neighbors", graph_key(), encode_graph, decode_graph,
+                                     [&] { return knn_graph(rows(), graph_options()); });
     map_.coordinates =
         stage<Matrix>("layout", layout_key(), encode_coordinates, decode_coordinates, [&] {
           UmapProjector projector(options_.umap);
-          return projector.fit(rows(), graph).clone();
+          return projector.fit(rows(), map_.neighbors).clone();
         });
-    if (options_.through == MapOptions::Through::regions) label(graph);
+    if (options_.through == MapOptions::Through::regions) label();
     store_.write_manifest();
     return std::move(map_);
   }
 
  private:
-  void label(const KnnGraph& graph) {
+  void label() {
     if (!input_.classes.empty()) {
-      map_.labels = stage<LabelPrediction>("labels", labels_key(), encode_labels, decode_labels,
-                                           [&] { return vote_labels(graph); });
+      vote_labels();
     }
     if (options_.umap.n_components == 2) {
       map_.levels = stage<std::vector<RegionLevel>>(
@@ -109,7 +109,8 @@ class MapRun {
   T stage(const char* name, const Fingerprint& key, StageResult (*encode)(const T&),
           T (*decode)(const StageResult&), const std::function<T()>& make) {
     if (const auto held = store_.get_stage(name, key)) {
-      map_.reused.emplace_back(name);
+      // To a reader the search for voters is a part of the labels.
+      if (std::string_view(name) != "voters") map_.reused.emplace_back(name);
       return decode(*held);
     }
     T made = make();
@@ -166,14 +167,25 @@ class MapRun {
             {"engine", version()}};
   }
 
-  Fingerprint labels_key() const {
+  Fingerprint voters_key() const {
     const KnnLabelerOptions& l = options_.labels;
     return {{"neighbors", content_hash(graph_key())},
             {"classes", hash_of(input_.classes)},
             {"n_neighbors", std::to_string(l.n_neighbors)},
-            {"metric", std::string(metric_name(l.metric))},
-            {"weights", l.weights == KnnLabelerOptions::Weights::uniform ? "uniform" : "distance"},
-            {"min_confidence", text(l.min_confidence)}};
+            {"metric", std::string(metric_name(l.metric))}};
+  }
+
+  Fingerprint labels_key() const {
+    const KnnLabelerOptions& l = options_.labels;
+    Fingerprint key = voters_key();
+    key["format"] = "2";
+    key["weights"] = std::to_string(static_cast<int>(l.weights));
+    key["top_k"] = std::to_string(l.top_k);
+    key["calibrate"] = std::to_string(static_cast<int>(l.calibrate));
+    key["min_confidence"] = text(l.min_confidence);
+    key["max_distance"] = text(l.max_distance);
+    key["target_error"] = text(l.target_error);
+    return key;
   }
 
   Fingerprint regions_key() const {
@@ -181,6 +193,7 @@ class MapRun {
     std::string sizes;
     for (const std::size_t size : r.level_sizes) sizes += std::to_string(size) + " ";
     return {{"layout", content_hash(layout_key())},
+            {"format", "2"},
             {"titles", hash_of(input_.titles)},
             {"level_sizes", sizes},
             {"min_region_size", std::to_string(r.min_region_size)},
@@ -192,21 +205,25 @@ class MapRun {
   /// Each row's vote by its nearest other rows of known class. Where every row
   /// is known, the graph already holds them; otherwise the known rows are
   /// searched, a known row's own vote left out.
-  LabelPrediction vote_labels(const KnnGraph& graph) {
+  void vote_labels() {
     const auto& classes = input_.classes;
-    const auto top = std::max_element(classes.begin(), classes.end());
-    const std::size_t n_classes = static_cast<std::size_t>(std::max(0, *top + 1));
-    if (n_classes == 0) {
+    if (*std::max_element(classes.begin(), classes.end()) < 0) {
       throw std::invalid_argument("no row has a known class, so there is nothing to vote");
     }
     const bool all_known =
         std::all_of(classes.begin(), classes.end(), [](std::int32_t c) { return c >= 0; });
     const bool same_metric = options_.labels.metric == options_.umap.metric;
-    const KnnGraph voters = all_known && same_metric
-                                ? first_columns(graph, options_.labels.n_neighbors)
-                                : search_known();
-    const Matrix shares = vote(voters, classes, n_classes, options_.labels.weights);
-    return decide_labels(shares, options_.labels.min_confidence);
+    const bool neighbors_vote = all_known && same_metric;
+    if (!neighbors_vote) {
+      map_.voters = stage<KnnGraph>("voters", voters_key(), encode_graph, decode_graph,
+                                    [&] { return search_known(); });
+    }
+    map_.labels = stage<LabelPrediction>("labels", labels_key(), encode_labels, decode_labels, [&] {
+      KnnLabelerOptions labels = options_.labels;
+      return neighbors_vote ? label_by_graph(first_columns(map_.neighbors, labels.n_neighbors),
+                                             classes, labels)
+                            : label_by_graph(map_.voters, classes, labels);
+    });
   }
 
   static KnnGraph first_columns(const KnnGraph& graph, std::size_t k) {

@@ -127,7 +127,9 @@ Matrix decode_coordinates(const StageResult& result) {
 StageResult encode_labels(const LabelPrediction& labels) {
   return {{"labels", array(labels.labels)},
           {"confidence", array(labels.confidence)},
-          {"margin", array(labels.margin)}};
+          {"margin", array(labels.margin)},
+          {"top_classes", array(labels.top.classes)},
+          {"top_shares", array(labels.top.shares)}};
 }
 
 LabelPrediction decode_labels(const StageResult& result) {
@@ -135,6 +137,11 @@ LabelPrediction decode_labels(const StageResult& result) {
   out.labels = values<std::int32_t>(result, "labels");
   out.confidence = column<float>(result, "confidence", out.labels.size());
   out.margin = column<float>(result, "margin", out.labels.size());
+  out.top = {matrix<std::int32_t>(result, "top_classes"), matrix<float>(result, "top_shares")};
+  if (out.top.classes.rows() != out.labels.size() || out.top.shares.rows() != out.labels.size() ||
+      out.top.classes.cols() != out.top.shares.cols()) {
+    misfit("top_classes");
+  }
   return out;
 }
 
@@ -146,6 +153,7 @@ StageResult encode_regions(const std::vector<RegionLevel>& levels) {
   std::vector<float> y;
   std::vector<std::int64_t> sizes;
   std::vector<std::int32_t> parents;
+  std::vector<float> confidence;
   Ragged<std::string> phrases;
   Ragged<std::int64_t> exemplars;
   std::vector<std::int32_t> assignment;
@@ -158,6 +166,7 @@ StageResult encode_regions(const std::vector<RegionLevel>& levels) {
       y.push_back(region.y);
       sizes.push_back(static_cast<std::int64_t>(region.size));
       parents.push_back(region.parent);
+      confidence.push_back(region.confidence);
       phrases.add(region.phrases);
       exemplars.add(region.exemplars);
     }
@@ -168,6 +177,7 @@ StageResult encode_regions(const std::vector<RegionLevel>& levels) {
   result["y"] = array(std::move(y));
   result["sizes"] = array(std::move(sizes));
   result["parents"] = array(std::move(parents));
+  result["confidence"] = array(std::move(confidence));
   result["assignment"] = array(std::move(assignment));
   std::move(phrases).put(result, "phrases");
   std::move(exemplars).put(result, "exemplars");
@@ -182,6 +192,7 @@ std::vector<RegionLevel> decode_regions(const StageResult& result) {
   const auto y = column<float>(result, "y", regions);
   const auto sizes = column<std::int64_t>(result, "sizes", regions);
   const auto parents = column<std::int32_t>(result, "parents", regions);
+  const auto confidence = column<float>(result, "confidence", regions);
   const auto phrases = ragged<std::string>(result, "phrases", regions);
   const auto exemplars = ragged<std::int64_t>(result, "exemplars", regions);
   const auto& assignment = values<std::int32_t>(result, "assignment");
@@ -198,7 +209,8 @@ std::vector<RegionLevel> decode_regions(const StageResult& result) {
       const std::int32_t above = l == 0 ? 0 : counts[l - 1];
       if (parents[at] < -1 || parents[at] >= above) misfit("parents");
       levels[l].regions.push_back({names[at], phrases[at], exemplars[at], x[at], y[at],
-                                   static_cast<std::size_t>(sizes[at]), parents[at]});
+                                   static_cast<std::size_t>(sizes[at]), parents[at],
+                                   confidence[at]});
     }
     const auto first = assignment.begin() + static_cast<std::ptrdiff_t>(l * rows);
     levels[l].assignment.assign(first, first + static_cast<std::ptrdiff_t>(rows));

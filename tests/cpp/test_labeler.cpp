@@ -224,7 +224,7 @@ TEST(KnnLabeler, RefusesMistakes) {
   EXPECT_THROW(labeler.fit(data, std::vector<std::int32_t>{0}), std::invalid_argument);
   EXPECT_THROW(labeler.fit(data, std::vector<std::int32_t>{-1, -1}), std::invalid_argument);
   EXPECT_THROW(labeler.fit(data, std::vector<std::int32_t>{0, -2}), std::invalid_argument);
-  EXPECT_THROW(labeler.fit(Matrix(), {}), std::invalid_argument);
+  EXPECT_THROW(labeler.fit(Matrix(), std::span<const std::int32_t>()), std::invalid_argument);
   labeler.fit(data, std::vector<std::int32_t>{0, 1});
   EXPECT_THROW(labeler.predict(matrix({{1, 2, 3}})), std::invalid_argument);
   Matrix bad = data.clone();

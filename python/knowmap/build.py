@@ -22,6 +22,11 @@ from knowmap.tables import Collection, read_collection
 
 _COLLECTION = "collection.parquet"
 _OPTIONS = "map_options.json"
+_COLUMN = "column: "  # before the names of the user's own columns in the collection's file
+# Scripts of its own and saved pictures, links in a new tab; not the notebook's origin, cookies or storage.
+_SANDBOX = "allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox"
+# A notebook file keeps the page: above the first number without the texts, above the second only a word on where it is.
+_NOTEBOOK_TEXTS, _NOTEBOOK_POINTS = 20_000, 250_000
 _UMAP_DEFAULTS = {"n_neighbors": 15, "min_dist": 0.1, "metric": "cosine", "random_state": 42}
 
 
@@ -31,7 +36,8 @@ class KnowledgeMap:
 
     coordinates: float32 (n, 2). levels: regions, coarse to fine. predicted: the label that each row's neighbours vote
     for (None or -1: they abstain), confidence: its share of the votes; both None where no labels were given. reused:
-    stages taken from the store because nothing they are made from changed.
+    stages taken from the store because nothing they are made from changed. neighbors, distances: (n, k), each row's
+    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer.
     """
 
     collection: Collection
@@ -43,6 +49,9 @@ class KnowledgeMap:
     folder: Path | None = None
     reused: list[str] = field(default_factory=list)
     resume: _core.ResumeReport | None = None
+    neighbors: NDArray[np.int32] | None = None
+    distances: NDArray[np.float32] | None = None
+    metric: str = "cosine"
 
     def __len__(self) -> int:
         return len(self.collection)
@@ -78,74 +87,98 @@ class KnowledgeMap:
 
         return _write_whole(Path(path), lambda temporary: pyarrow.parquet.write_table(self.to_arrow(), temporary))
 
-    def to_html(self, path: str | os.PathLike[str]) -> Path:
-        """Writes one page that opens from disk with no network."""
+    def to_html(self, path: str | os.PathLike[str], *, text_length: int | None = None) -> Path:
+        """Writes one page that opens from disk with no network.
+
+        text_length: characters of each text in the page, where they are shown and searched; 0 leaves the texts out.
+        Default: 1,000, above 100,000 texts 280.
+        """
         from knowmap import render
 
         try:
-            return render.render_html(path, **self._page())
+            return render.render_html(path, **self._page(text_length))
         except OSError as error:
             if error.errno is None:  # not the disk: the page's template is missing
                 raise
             raise _not_written(Path(path), error) from error
 
     def _repr_html_(self) -> str:
+        """The map in a notebook's cell: a frame that can reach neither the notebook nor the network."""
         from knowmap import render
 
-        page = html.escape(render.render_html_string(**self._page()), quote=True)
-        style = "width:100%;height:640px;border:0"
-        return f'<iframe srcdoc="{page}" title="{html.escape(self.name)}" style="{style}"></iframe>'
+        if len(self) > _NOTEBOOK_POINTS:
+            return (f"<p>{html.escape(repr(self))}<br>More points than a notebook should carry; "
+                    "write the page with <code>to_html(path)</code> and open it in a browser.</p>")
+        page = html.escape(render.render_html_string(**self._page(None if len(self) <= _NOTEBOOK_TEXTS else 0)))
+        style = "width:100%;height:640px;border:0;border-radius:8px"
+        return (f'<iframe srcdoc="{page}" title="{html.escape(self.name)}" sandbox="{_SANDBOX}" '
+                f'style="{style}"></iframe>')
 
     def __repr__(self) -> str:
         sizes = ", ".join(str(len(level.regions)) for level in self.levels)
         where = f", folder={str(self.folder)!r}" if self.folder else ""
         return f"KnowledgeMap({len(self):,} texts, regions by level: {sizes or 'none'}{where})"
 
-    def _page(self) -> dict[str, Any]:
+    def _page(self, text_length: int | None = None) -> dict[str, Any]:
         from knowmap import render
 
         c = self.collection
-        columns = []
-        if c.labels is not None:
-            codes, classes = encode_classes(c.labels)
-            columns.append(render.Column("Label", "category", codes, names=[str(v) for v in classes.tolist()]))
+        if text_length is None:
+            text_length = 1000 if len(self) <= 100_000 else 280
+
+        def category(name: str, values: Any, role: render.Role = "") -> render.Column:
+            codes, classes = encode_classes(values)
+            return render.Column(name, "category", codes, names=[str(v) for v in classes.tolist()], role=role)
+
+        columns = [] if c.labels is None else [category("Label", c.labels, "label")]
         if self.predicted is not None and self.confidence is not None:
-            codes, classes = encode_classes(self.predicted)
-            columns.append(render.Column("Neighbours' vote", "category", codes,
-                                         names=[str(v) for v in classes.tolist()]))
-            columns.append(render.Column("Confidence", "number", self.confidence))
+            columns.append(category("Neighbours' vote", self.predicted, "vote"))
+            columns.append(render.Column("Confidence", "number", self.confidence, role="confidence"))
+        for name, values in c.columns.items():
+            numbers = all(isinstance(v, float) for v in values)
+            columns.append(render.Column(name, "number", values) if numbers else category(name, values))
         levels = [
-            render.Level(f"Regions {i + 1}" if i else "Regions", level.assignment, [
+            render.Level(name, level.assignment, [
                 render.Region(id=j, name=r.name, x=r.x, y=r.y, size=r.size, parent=r.parent if r.parent >= 0 else None,
-                              phrases=r.phrases, exemplars=[c.titles[e] for e in r.exemplars])
+                              phrases=r.phrases, exemplars=r.exemplars, confidence=getattr(r, "confidence", None))
                 for j, r in enumerate(level.regions)])
-            for i, level in enumerate(self.levels)]
-        return {"x": self.coordinates[:, 0], "y": self.coordinates[:, 1], "titles": c.titles, "snippets": c.texts,
-                "urls": c.urls, "ids": c.ids, "columns": columns, "levels": levels, "name": self.name}
+            for name, level in zip(_level_names(len(self.levels)), self.levels, strict=True)]
+        near = None if self.neighbors is None else render.Neighbors(
+            self.neighbors, None if self.distances is None or self.metric != "cosine" else 1 - self.distances)
+        return {"x": self.coordinates[:, 0], "y": self.coordinates[:, 1], "titles": c.titles,
+                "snippets": c.texts if text_length > 0 else None, "text_length": text_length, "urls": c.urls,
+                "ids": c.ids, "columns": columns, "levels": levels, "neighbors": near, "name": self.name}
 
 
 def build_map(source: Any, out: str | os.PathLike[str], *,
               model: str | os.PathLike[str] | Embedder = "all-MiniLM-L6-v2", text: str = "text",
               title: str | None = None, label: str | None = None, id: str | None = None, url: str | None = None,
-              name: str | None = None, umap: Mapping[str, Any] | None = None,
+              columns: Sequence[str] = (), name: str | None = None, umap: Mapping[str, Any] | None = None,
               label_neighbors: int = 15, min_confidence: float = 0.0, level_sizes: Sequence[int] = (),
               fresh: bool = False, device: str = "auto", precision: str = "auto", threads: int = 0,
               progress: bool | Callback = True) -> KnowledgeMap:
     """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
 
-    source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns.
+    source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns, and
+    `columns` more of them (numbers or words) to colour and filter the map by.
     out: the folder of the store; `map.parquet` and `map.html` are written into it. umap: parameters of `UmapProjector`
     (default: n_neighbors 15, min_dist 0.1, metric "cosine", random_state 42). level_sizes: wanted number of regions by
     level. fresh: starts over.
 
+    The call says the whole map: an option that it leaves out has its default, whatever an earlier call said, and so
+    does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,
+    `label`, `render`), which change only what they are told.
+
     Raises what its stages raise; whatever it raises, what was committed stays.
     """
-    collection = read_collection(source, text=text, title=title, label=label, id=id, url=url)
+    collection = read_collection(source, text=text, title=title, label=label, id=id, url=url, columns=columns)
     embedder = model if isinstance(model, Embedder) else Embedder(model, device=device, precision=precision,
                                                                   threads=threads)
     store = embed_collection(collection, embedder, out, fresh=fresh, progress=progress)
-    options = {"umap": dict(umap or {}), "label_neighbors": label_neighbors, "min_confidence": min_confidence,
-               "level_sizes": list(level_sizes), "name": name or _default_name(source)}
+    options = default_options(source) | {"umap": dict(umap or {}), "label_neighbors": label_neighbors,
+                                         "min_confidence": min_confidence, "level_sizes": list(level_sizes)}
+    if name:
+        options["name"] = name
     return finish_map(collection, store, options, resume=embedder.resume, threads=threads, progress=progress)
 
 
@@ -183,10 +216,13 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
     if options != load_options(store.folder):
         save_options(store.folder, **options)
     labelled = len(classes) > 0
+    near = store.get_stage("neighbors") or {}
     result = KnowledgeMap(collection, core.coordinates, core.levels,
                           labels_from_codes(core.labels.labels, names) if labelled else None,
                           core.labels.confidence if labelled else None, name=options["name"],
-                          folder=Path(store.folder), reused=core.reused, resume=resume)
+                          folder=Path(store.folder), reused=core.reused, resume=resume,
+                          neighbors=near.get("indices"), distances=near.get("distances"),
+                          metric=options["umap"].get("metric", _UMAP_DEFAULTS["metric"]))
     if write and not layout_only:
         result.to_parquet(Path(store.folder) / "map.parquet")
         result.to_html(Path(store.folder) / "map.html")
@@ -203,6 +239,7 @@ def save_collection(collection: Collection, folder: str | os.PathLike[str]) -> P
         columns["label"] = pa.array([None if _unknown(v) else str(v) for v in collection.labels], pa.string())
     if collection.urls is not None:
         columns["url"] = collection.urls
+    columns |= {f"{_COLUMN}{name}": values for name, values in collection.columns.items()}
     table = pa.table(columns)
     return _write_whole(Path(folder) / _COLLECTION, lambda temporary: pyarrow.parquet.write_table(table, temporary))
 
@@ -216,7 +253,8 @@ def load_collection(folder: str | os.PathLike[str]) -> Collection:
 
     table = pyarrow.parquet.read_table(path)
     column = {name: table.column(name).to_pylist() for name in table.column_names}
-    return Collection(column["text"], column["title"], column["id"], column.get("label"), column.get("url"))
+    more = {name.removeprefix(_COLUMN): values for name, values in column.items() if name.startswith(_COLUMN)}
+    return Collection(column["text"], column["title"], column["id"], column.get("label"), column.get("url"), more)
 
 
 def save_options(folder: str | os.PathLike[str], **options: Any) -> None:
@@ -227,7 +265,7 @@ def save_options(folder: str | os.PathLike[str], **options: Any) -> None:
 
 def load_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The options kept, or the defaults."""
-    options = {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "level_sizes": [], "name": "Knowledge map"}
+    options = default_options(None)
     path = Path(folder) / _OPTIONS
     if path.exists():
         try:
@@ -236,6 +274,16 @@ def load_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
             raise _core.CheckpointError(f"'{path}' is damaged ({error}); "
                                         f"remove it to go back to the defaults") from None
     return options
+
+
+def _level_names(count: int) -> list[str]:
+    names = {1: ["Regions"], 2: ["Regions", "Small regions"], 3: ["Large regions", "Regions", "Small regions"]}
+    return names.get(count, [f"Regions, level {i + 1}" for i in range(count)])
+
+
+def default_options(source: Any) -> dict[str, Any]:
+    """The options of a map that nobody said anything about; its name is that of the source's file."""
+    return {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "level_sizes": [], "name": _default_name(source)}
 
 
 def _default_name(source: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,14 +18,27 @@ from knowmap.embedder import Embedder
 from knowmap.tables import read_collection
 
 # Exit codes, also in `knowmap --help`.
-USAGE, MODEL, STORE, MEMORY, OTHER, INTERRUPTED = 2, 3, 4, 5, 1, 130
+USAGE, MODEL, STORE, MEMORY, OTHER, INTERRUPTED, CLOSED = 2, 3, 4, 5, 1, 130, 141
 
 _EXIT_CODES = """exit codes: 0 done; 2 wrong arguments or input; 3 the model can't be read; 4 the store can't be read,
-written, or does not fit; 5 out of memory; 130 stopped by Ctrl-C (the store keeps what was done); 1 anything else"""
+written, or does not fit; 5 out of memory; 130 stopped by Ctrl-C (the store keeps what was done); 141 nobody
+reads the output any more; 1 anything else"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    try:
+        try:
+            return _run(arguments)
+        finally:  # also where --help ends the program
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read the output has gone, as `| head` does. What is still buffered goes nowhere, without a complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     args = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -84,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--label", metavar="COL", help="column of known labels; empty = not known")
         sub.add_argument("--id", metavar="COL", help="column of ids (default: id, if there is one)")
         sub.add_argument("--url", metavar="COL", help="column of links (default: url, if there is one)")
+        sub.add_argument("--columns", nargs="+", default=(), metavar="COL",
+                         help="more columns (numbers or words) to colour and filter the map by")
         sub.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the store and the map")
         sub.add_argument("--fresh", action="store_true", help="start over; the default goes on from what DIR holds")
         sub.add_argument("--model", default="all-MiniLM-L6-v2", metavar="NAME",
@@ -109,22 +125,27 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--levels", type=int, nargs="+", metavar="N", help="wanted regions by level, coarse to fine")
         sub.add_argument("--name", help="the map's title")
 
-    sub = command("build", _build, "all of it: embed, project, label, render; goes on where it was cut off")
+    sub = command("build", _build, "all of it: embed, project, label, render; goes on where it was cut off; "
+                  "the map's options that are not typed are the defaults")
     reading(sub)
     laying_out(sub)
     labelling(sub)
     reading(command("embed", _embed, "embeddings alone, into the store"))
-    sub = command("project", _project, "neighbours and map of what the store holds")
+    sub = command("project", _project,
+                  "neighbours and map of what the store holds; options not typed stay as they were")
     store_folder(sub)
     laying_out(sub)
     threads(sub)
-    sub = command("label", _label, "labels and named regions of the map; writes map.parquet and map.html")
+    sub = command("label", _label, "labels and named regions of the map; writes map.parquet and map.html; "
+                  "options not typed stay as they were")
     store_folder(sub)
     labelling(sub)
     threads(sub)
     sub = command("render", _render, "map.html (and map.parquet) anew from the store")
     store_folder(sub)
     sub.add_argument("--out", type=Path, metavar="FILE", help="where to write the page (default: DIR/map.html)")
+    sub.add_argument("--text-length", type=int, metavar="N",
+                     help="characters of each text in the page; 0 leaves the texts out (default: by the map's size)")
     threads(sub)
     sub = command("info", _info, "what a store holds and what it was made from")
     store_folder(sub)
@@ -152,18 +173,17 @@ def _given(args: argparse.Namespace, **names: str) -> dict[str, Any]:
     return {ours: value for ours, typed in names.items() if (value := getattr(args, typed, None)) is not None}
 
 
-def _options(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """The map's options that were typed; UMAP's beside those that the folder keeps."""
-    umap = build.load_options(folder)["umap"] | _given(args, n_neighbors="n_neighbors", min_dist="min_dist",
-                                                       metric="metric", random_state="seed")
-    return {"umap": umap} | _given(args, label_neighbors="label_neighbors", min_confidence="min_confidence",
-                                   level_sizes="levels", name="name")
+def _options(args: argparse.Namespace, others: dict[str, Any]) -> dict[str, Any]:
+    """The map's options: those that were typed, in place of `others`."""
+    umap = _given(args, n_neighbors="n_neighbors", min_dist="min_dist", metric="metric", random_state="seed")
+    return others | {"umap": others["umap"] | umap} | _given(
+        args, label_neighbors="label_neighbors", min_confidence="min_confidence", level_sizes="levels", name="name")
 
 
 def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
     try:
         collection = read_collection(args.input, text=args.text, title=args.title, label=args.label, id=args.id,
-                                     url=args.url)
+                                     url=args.url, columns=args.columns)
     except OSError as error:
         reason = f"'{args.input}' cannot be read: {error.strerror}" if error.strerror else str(error)
         raise ValueError(reason) from error
@@ -184,7 +204,7 @@ def _log_resume(resume: Any) -> None:
 def _build(args: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     collection, store, embedder = _embedded(args)
-    options = {"name": build._default_name(args.input)} | _options(args, args.out)
+    options = _options(args, build.default_options(args.input))
     made = build.finish_map(collection, store, options, resume=embedder.resume, threads=args.threads,
                             progress=not args.quiet)
     seconds = time.perf_counter() - start
@@ -225,23 +245,27 @@ def _opened(args: argparse.Namespace, mode: str = "a") -> _core.CheckpointStore:
 
 def _project(args: argparse.Namespace) -> dict[str, Any]:
     store = _opened(args)
-    made = build.finish_map(build.load_collection(args.folder), store, _options(args, args.folder), layout_only=True,
+    options = _options(args, build.load_options(args.folder))
+    made = build.finish_map(build.load_collection(args.folder), store, options, layout_only=True,
                             threads=args.threads, progress=not args.quiet)
     return {"texts": len(made), "reused": made.reused, "say": f"the map of {len(made):,} texts is in {args.folder}"}
 
 
 def _label(args: argparse.Namespace) -> dict[str, Any]:
     store = _opened(args)
-    made = build.finish_map(build.load_collection(args.folder), store, _options(args, args.folder),
-                            threads=args.threads, progress=not args.quiet)
+    options = _options(args, build.load_options(args.folder))
+    made = build.finish_map(build.load_collection(args.folder), store, options, threads=args.threads,
+                            progress=not args.quiet)
     return _map_summary(made) | {"say": f"open {args.folder / 'map.html'} in a browser"}
 
 
 def _render(args: argparse.Namespace) -> dict[str, Any]:
     store = _opened(args)
-    made = build.finish_map(build.load_collection(args.folder), store, write=args.out is None, threads=args.threads,
+    made = build.finish_map(build.load_collection(args.folder), store, write=False, threads=args.threads,
                             progress=not args.quiet)
-    path = made.to_html(args.out) if args.out else args.folder / "map.html"
+    if not args.out:
+        made.to_parquet(args.folder / "map.parquet")
+    path = made.to_html(args.out or args.folder / "map.html", text_length=args.text_length)
     return _map_summary(made) | {"map": str(path), "say": f"open {path} in a browser"}
 
 

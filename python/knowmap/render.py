@@ -11,6 +11,7 @@ import html
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +19,30 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Column", "Level", "Region", "render_html", "render_html_string"]
+__all__ = ["Column", "Level", "Neighbors", "Page", "Region", "Role", "render_html", "render_html_string"]
 
 _TEMPLATE = Path(__file__).parent / "_viewer" / "map.html"
 
 # Above this many points coordinates are rounded to 65,536 steps a side, a fortieth of a pixel on the whole map.
 _QUANTISE_ABOVE = 500_000
 
-# What the page can show of a text; longer ones would only make the file larger.
+# Longest texts of the page; longer ones would only make the file larger.
 _MAX_TITLE = 500
-_MAX_SNIPPET = 280
+_MAX_DESCRIPTION = 280
+
+# Neighbours that the page lists for each point, at 4 bytes each; the second number above 100,000 points.
+_MAX_NEIGHBORS, _MAX_NEIGHBORS_BIG = 15, 10
 
 # Written as JSON escapes, so that no text can end the script element that carries it or be read as markup.
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
+# What a column means to the page: whose values an article's neighbours vote with, and how sure the vote is.
+Role = Literal["", "label", "vote", "confidence"]
+
 
 @dataclass(frozen=True)
 class Column:
-    """Something known about every point, to colour the map by.
+    """Something known about every point, to colour and filter the map by.
 
     A ``"category"`` column holds integer codes into ``names``, with -1 for none. A ``"number"`` column holds
     floats, with NaN for none, and no names.
@@ -45,6 +52,7 @@ class Column:
     kind: Literal["category", "number"]
     values: Any
     names: Sequence[str] | None = None
+    role: Role = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Region:
     """A named place on the map. ``x`` and ``y`` say where its name goes, in the coordinates of the points.
 
     ``parent`` is the id of a region in the next coarser level, or None. ``exemplars`` are titles, or row numbers,
-    which the page turns into links to those points.
+    which the page turns into links to those points. ``confidence`` in [0, 1] says how well the name fits, or None.
     """
 
     id: int
@@ -63,6 +71,7 @@ class Region:
     parent: int | None = None
     phrases: Sequence[str] = ()
     exemplars: Sequence[str | int] = ()
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,32 +83,82 @@ class Level:
     regions: Sequence[Region]
 
 
-def render_html(
-    path: str | os.PathLike[str],
-    *,
-    x: Any,
-    y: Any,
-    titles: Sequence[str],
-    snippets: Sequence[str] | None = None,
-    urls: Sequence[str] | None = None,
-    ids: Sequence[object] | None = None,
-    columns: Sequence[Column] = (),
-    levels: Sequence[Level] = (),
-    name: str = "Knowledge map",
-    description: str = "",
-) -> Path:
-    """Write the map to `path` and return it. An older file there is replaced in one step, or left as it was.
+@dataclass(frozen=True)
+class Neighbors:
+    """Each point's nearest others, nearest first. ``rows``: integers of shape ``(n, k)``, -1 where there are fewer.
+
+    ``similarity``: of the same shape, 1 for alike and 0 for unrelated, or None. The page shows the first 15,
+    above 100,000 points the first 10.
+    """
+
+    rows: Any
+    similarity: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that one map's page says.
 
     `x` and `y` are the points' coordinates, shape ``(n,)``; every other sequence has n entries too. `levels` go from
-    coarse to fine. Raises ``ValueError`` when lengths or values don't fit, and ``FileNotFoundError`` when the page's
-    template has not been built.
+    coarse to fine. Of each snippet, the article's text, the page keeps `text_length` characters. What doesn't fit is
+    refused with ``ValueError`` when the page is made.
     """
-    payload = _payload(x, y, titles, snippets, urls, ids, columns, levels, name, description)
+
+    x: Any
+    y: Any
+    titles: Sequence[str]
+    snippets: Sequence[str] | None = None
+    text_length: int = 280
+    urls: Sequence[str] | None = None
+    ids: Sequence[object] | None = None
+    columns: Sequence[Column] = ()
+    levels: Sequence[Level] = ()
+    neighbors: Neighbors | None = None
+    name: str = "Knowledge map"
+    description: str = ""
+
+    def payload(self) -> dict[str, Any]:
+        """What `python/viewer/src/data.ts` reads."""
+        across, up = _coordinates("x", self.x), _coordinates("y", self.y)
+        n = len(across)
+        for field in ("y", "titles", "snippets", "urls", "ids"):
+            if (values := getattr(self, field)) is not None:
+                _same_length(field, len(values), n)
+        centre, span = _frame(across, up)
+        above = (None, *self.levels)
+        return {
+            "name": _clean(self.name, _MAX_TITLE),
+            "description": _clean(self.description, _MAX_DESCRIPTION),
+            "n": n,
+            "centre": centre,
+            "span": span,
+            "x": _pack_coordinates((across - centre[0]) / span),
+            "y": _pack_coordinates((up - centre[1]) / span),
+            "titles": _texts(self.titles, _MAX_TITLE),
+            "snippets": None if self.snippets is None else _deflated(_texts(self.snippets, self.text_length)),
+            "urls": None if self.urls is None else _deflated([_web_url(url) for url in self.urls]),
+            "ids": None if self.ids is None else _deflated(_texts(self.ids, _MAX_TITLE)),
+            "columns": [_column(column, n) for column in self.columns],
+            "levels": [_level(level, n, coarser) for coarser, level in zip(above, self.levels, strict=False)],
+            "neighbors": None if self.neighbors is None else _neighbors(self.neighbors, n),
+        }
+
+    def parts(self) -> Iterator[str]:
+        """The page's text, piece by piece. Raises ``FileNotFoundError`` when its template has not been built."""
+        return _page(self.payload(), self.name)
+
+
+def render_html(path: str | os.PathLike[str], **contents: Any) -> Path:
+    """Write the map to `path` and return it. An older file there is replaced in one step, or left as it was.
+
+    `contents` are the fields of :class:`Page`, whose errors it raises.
+    """
+    parts = Page(**contents).parts()
     target = Path(path)
     handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
         with open(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.writelines(_page(payload, name))
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())
@@ -110,21 +169,9 @@ def render_html(
     return target
 
 
-def render_html_string(
-    *,
-    x: Any,
-    y: Any,
-    titles: Sequence[str],
-    snippets: Sequence[str] | None = None,
-    urls: Sequence[str] | None = None,
-    ids: Sequence[object] | None = None,
-    columns: Sequence[Column] = (),
-    levels: Sequence[Level] = (),
-    name: str = "Knowledge map",
-    description: str = "",
-) -> str:
-    """The page as a string, for a notebook's frame. Arguments as in :func:`render_html`."""
-    return "".join(_page(_payload(x, y, titles, snippets, urls, ids, columns, levels, name, description), name))
+def render_html_string(**contents: Any) -> str:
+    """The page as a string, for a notebook's frame. `contents` are the fields of :class:`Page`."""
+    return "".join(Page(**contents).parts())
 
 
 def _page(payload: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -142,44 +189,6 @@ def _page(payload: Mapping[str, Any], name: str) -> Iterator[str]:
     yield before_data
     yield json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
     yield after
-
-
-def _payload(
-    x: Any,
-    y: Any,
-    titles: Sequence[str],
-    snippets: Sequence[str] | None,
-    urls: Sequence[str] | None,
-    ids: Sequence[object] | None,
-    columns: Sequence[Column],
-    levels: Sequence[Level],
-    name: str,
-    description: str,
-) -> dict[str, Any]:
-    across, up = _coordinates("x", x), _coordinates("y", y)
-    n = len(across)
-    _same_length("y", len(up), n)
-    _same_length("titles", len(titles), n)
-    for field, values in (("snippets", snippets), ("urls", urls), ("ids", ids)):
-        if values is not None:
-            _same_length(field, len(values), n)
-
-    centre, span = _frame(across, up)
-    return {
-        "name": _clean(name, _MAX_TITLE),
-        "description": _clean(description, _MAX_SNIPPET),
-        "n": n,
-        "centre": centre,
-        "span": span,
-        "x": _pack_coordinates((across - centre[0]) / span),
-        "y": _pack_coordinates((up - centre[1]) / span),
-        "titles": _texts(titles, _MAX_TITLE),
-        "snippets": None if snippets is None else _texts(snippets, _MAX_SNIPPET),
-        "urls": None if urls is None else [_web_url(url) for url in urls],
-        "ids": None if ids is None else _texts(ids, _MAX_TITLE),
-        "columns": [_column(column, n) for column in columns],
-        "levels": [_level(level, n, levels[depth - 1] if depth else None) for depth, level in enumerate(levels)],
-    }
 
 
 def _coordinates(name: str, values: Any) -> np.ndarray:
@@ -217,6 +226,12 @@ def _pack_coordinates(values: np.ndarray) -> dict[str, str]:
     return _pack(values, "f32")
 
 
+def _deflated(texts: list[str]) -> dict[str, str]:
+    """Texts as compressed JSON: English takes two fifths of its size, and the page reads them when it has drawn."""
+    raw = json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return {"type": "json", "data": base64.b64encode(zlib.compress(raw, 6)).decode("ascii")}
+
+
 def _pack(values: np.ndarray, kind: Literal["f32", "u8", "u16", "u32"]) -> dict[str, str]:
     dtype = {"f32": "<f4", "u8": "u1", "u16": "<u2", "u32": "<u4"}[kind]
     return {"type": kind, "data": base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")}
@@ -235,12 +250,36 @@ def _integers(what: str, values: Any, n: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
+def _neighbors(neighbors: Neighbors, n: int) -> dict[str, Any]:
+    rows = np.asarray(neighbors.rows)
+    if rows.ndim != 2 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
+        raise ValueError(f"neighbors.rows must be integers of shape (n, k), not {rows.dtype} of shape {rows.shape}")
+    _same_length("neighbors.rows", len(rows), n)
+    kept = _MAX_NEIGHBORS if n <= 100_000 else _MAX_NEIGHBORS_BIG
+    rows = rows[:, :kept]
+    outside = np.argwhere((rows < -1) | (rows >= n))
+    if len(outside):
+        row, place = outside[0]
+        raise ValueError(f"neighbors.rows holds {rows[row, place]} in row {row}, but there are {n} rows; -1 is none")
+    similarity = neighbors.similarity
+    if similarity is not None:
+        similarity = np.asarray(similarity, dtype=np.float32)[:, :kept]
+        if similarity.shape != rows.shape:
+            raise ValueError(f"neighbors.similarity has shape {similarity.shape}, the rows have {rows.shape}")
+        similarity = _pack(np.rint(255 * np.clip(np.nan_to_num(similarity), 0, 1)).ravel(), "u8")
+    # Rows lie three bytes each, least first, with 1 added so that none is 0; maps past 16 million rows take four.
+    width = 3 if n < 2**24 - 1 else 4
+    data = (rows.astype(np.int64) + 1).astype("<u4").reshape(-1, 1).view("u1")[:, :width]
+    packed = base64.b64encode(np.ascontiguousarray(data).tobytes()).decode("ascii")
+    return {"k": rows.shape[1], "width": width, "rows": {"type": "u8", "data": packed}, "similarity": similarity}
+
+
 def _column(column: Column, n: int) -> dict[str, Any]:
-    name = _clean(column.name, _MAX_TITLE)
+    name = {"name": _clean(column.name, _MAX_TITLE), "role": column.role}
     if column.kind == "number":
         values = np.asarray(column.values, dtype=np.float32)
         _same_length(f"column {column.name!r}", len(values), n)
-        return {"name": name, "kind": "number", "values": _pack(values, "f32")}
+        return name | {"kind": "number", "values": _pack(values, "f32")}
     if column.kind != "category":
         raise ValueError(f"column {column.name!r} is of kind {column.kind!r}; use 'category' or 'number'")
     if column.names is None:
@@ -252,8 +291,7 @@ def _column(column: Column, n: int) -> dict[str, Any]:
             f"column {column.name!r} has code {codes[outside[0]]} in row {outside[0]}, "
             f"but {len(column.names)} names; codes run from 0 to {len(column.names) - 1}, and -1 is none"
         )
-    return {
-        "name": name,
+    return name | {
         "kind": "category",
         "names": _texts(column.names, _MAX_TITLE),
         "codes": _pack_codes(codes, len(column.names)),
@@ -309,6 +347,7 @@ def _region(region: Region, n: int, parents: Mapping[int, int]) -> dict[str, Any
         "parent": parents.get(region.parent, -1) if region.parent is not None else -1,
         "phrases": _texts(region.phrases, _MAX_TITLE),
         "exemplars": exemplars,
+        "confidence": None if region.confidence is None else round(float(region.confidence), 3),
     }
 
 

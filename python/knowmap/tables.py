@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import logging
+import math
+import numbers
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +21,17 @@ _FORMATS = ".parquet, .jsonl (or .ndjson), .csv, .tsv, or a folder of .txt files
 
 @dataclass
 class Collection:
-    """Texts and what is known about them; all lists are as long as `texts`, or None."""
+    """Texts and what is known about them; all lists are as long as `texts`, or None.
+
+    columns: more to colour and filter a map by, by name: floats (NaN where unknown) or words (None where unknown).
+    """
 
     texts: list[str]
     titles: list[str]
     ids: list[str]
     labels: list[Any] | None = None
     urls: list[str] | None = None
+    columns: dict[str, list[float] | list[str | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -33,8 +39,8 @@ class Collection:
 
 
 def read_collection(source: Any, *, text: str = "text", title: str | None = None, label: str | None = None,
-                    id: str | None = None, url: str | None = None) -> Collection:
-    """Texts and their titles, labels, ids and links from named columns.
+                    id: str | None = None, url: str | None = None, columns: Sequence[str] = ()) -> Collection:
+    """Texts and their titles, labels, ids and links from named columns, and more `columns` of numbers or words.
 
     source: a path (Parquet, JSON lines, CSV, TSV, a folder of .txt files), a list of str, or a table with named columns
     (pyarrow, pandas, polars, a dict of lists). Without `title`, a column of that name is taken, else the text's first
@@ -42,20 +48,20 @@ def read_collection(source: Any, *, text: str = "text", title: str | None = None
     counted too. Raises FileNotFoundError, ValueError (naming the columns that there are).
     """
     notes: list[str] = []
-    columns = _columns(source, text, notes)
-    for wanted in (text, title, label, id, url):
-        if wanted is not None and wanted not in columns:
-            there = ", ".join(map(str, columns)) or "none"
+    held = _columns(source, text, notes)
+    for wanted in (text, title, label, id, url, *columns):
+        if wanted is not None and wanted not in held:
+            there = ", ".join(map(str, held)) or "none"
             raise ValueError(f"there is no column '{wanted}' in {_name(source)}; it has: {there}")
-    title = title or ("title" if "title" in columns and text != "title" else None)
-    id = id or ("id" if "id" in columns and text != "id" else None)
-    url = url or ("url" if "url" in columns and text != "url" else None)
+    title = title or ("title" if "title" in held and text != "title" else None)
+    id = id or ("id" if "id" in held and text != "id" else None)
+    url = url or ("url" if "url" in held and text != "url" else None)
 
-    lengths = {name: len(columns[name]) for name in (text, title, label, id, url) if name is not None}
+    lengths = {name: len(held[name]) for name in (text, title, label, id, url, *columns) if name is not None}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{_name(source)} has columns of unequal length: "
                          + ", ".join(f"{name} {length:,}" for name, length in lengths.items()))
-    raw = list(columns[text])
+    raw = list(held[text])
     wrong = next((i for i, t in enumerate(raw) if not (t is None or t != t or isinstance(t, str))), None)
     if wrong is not None:
         raise ValueError(f"column '{text}' of {_name(source)} holds {type(raw[wrong]).__name__} in row {wrong}, "
@@ -65,11 +71,11 @@ def read_collection(source: Any, *, text: str = "text", title: str | None = None
         notes.append(f"{len(raw) - len(keep):,} of {len(raw):,} rows have no text and are left out")
     if not keep:
         raise ValueError(f"{_name(source)} holds no text in column '{text}'")
-    if text != title and title is None and len(columns) > 1:
+    if text != title and title is None and len(held) > 1:
         notes.append("no title column was named; titles are the texts' first words")
 
     def pick(name: str) -> list[Any]:
-        values = list(columns[name])
+        values = list(held[name])
         return [values[i] for i in keep]
 
     texts = [_whole(raw[i]) for i in keep]
@@ -82,7 +88,20 @@ def read_collection(source: Any, *, text: str = "text", title: str | None = None
     for note in notes:
         log.warning(note)
     return Collection(texts, titles, ids, pick(label) if label else None,
-                      [_plain(v) for v in pick(url)] if url else None, notes)
+                      [_plain(v) for v in pick(url)] if url else None,
+                      {name: _numbers_or_words(pick(name)) for name in columns}, notes)
+
+
+def _numbers_or_words(values: list[Any]) -> list[float] | list[str | None]:
+    """Floats where every known value is a number, or reads as one; else the values as words."""
+    known = [v for v in values if not (v is None or v != v or v == "")]
+    try:
+        read = {v: float(v) for v in known if isinstance(v, (numbers.Real, str))}
+    except ValueError:
+        read = {}
+    if len(read) == len(set(known)) and all(map(math.isfinite, read.values())):
+        return [read.get(v, math.nan) for v in values]
+    return [None if v is None or v != v or v == "" else _plain(v) for v in values]
 
 
 def _name(source: Any) -> str:

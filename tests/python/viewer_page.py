@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
 
-from knowmap.render import Column, Level, Region
+from knowmap.render import Column, Level, Neighbors, Region
 
 # WebGL in software, so that the tests draw on any machine; no network of the browser's own.
 FLAGS = [
@@ -72,6 +72,15 @@ def synthetic_map(n: int = 3_000, seed: int = 7) -> dict[str, Any]:
     length = rng.uniform(100, 5000, n).astype(np.float32)
     length[5] = np.nan
     kind = rng.integers(-1, 3, n)
+    label = np.where(rng.random(n) < 0.9, continent, rng.integers(0, continents, n))
+    label[3] = -1
+    # Neighbours: ten of the same country, the nearest first.
+    near = np.full((n, 10), -1)
+    for c in range(continents * parts):
+        members = np.flatnonzero(country == c)
+        for k in range(min(10, len(members) - 1)):
+            near[members, k] = np.roll(members, -(k + 1))
+    similarity = np.linspace(0.95, 0.5, 10)[None].repeat(n, 0)
     return {
         "x": where[:, 0],
         "y": where[:, 1],
@@ -79,7 +88,13 @@ def synthetic_map(n: int = 3_000, seed: int = 7) -> dict[str, Any]:
         "snippets": snippets,
         "urls": urls,
         "ids": [f"id-{i}" for i in range(n)],
-        "columns": [Column("Kind", "category", kind, ["alpha", "beta", HOSTILE]), Column("Length", "number", length)],
+        "columns": [
+            Column("Label", "category", label, [f"label {k}" for k in range(continents)], role="label"),
+            Column("Kind", "category", kind, ["alpha", "beta", HOSTILE]),
+            Column("Length", "number", length),
+            Column("Confidence", "number", np.round(rng.uniform(0.2, 1, n), 2), role="confidence"),
+        ],
+        "neighbors": Neighbors(near, similarity),
         "levels": [Level("Continents", continent + 10, coarse), Level("Countries", country, fine)],
         "name": "A made-up world",
         "description": "Tests only",
@@ -108,6 +123,10 @@ class OpenMap:
         at = self.evaluate("i => knowmap.screenPosition(i)", row)
         return at["x"], at["y"]
 
+    def count(self) -> int:
+        """How many articles pass the filters and the search, as the page itself says."""
+        return int(self.page.inner_text("#count").split()[0].replace(",", ""))
+
     def settle(self) -> None:
         """Wait until the view has stopped moving and the resting picture is drawn."""
         self.evaluate("knowmap.settled()")
@@ -124,7 +143,8 @@ def eventually(probe: Callable[[], Any], what: str, seconds: float = 15) -> Any:
 
 @contextmanager
 def opened(
-    browser: Browser, file: Path, *, ready: bool = True, init_script: str | None = None, **context_options: Any
+    browser: Browser, file: Path, *, ready: bool = True, init_script: str | None = None, hash: str = "",
+    **context_options: Any
 ) -> Iterator[OpenMap]:
     options = {"viewport": {"width": 1200, "height": 800}, "color_scheme": "light", "offline": True, **context_options}
     context = browser.new_context(**options)
@@ -137,7 +157,7 @@ def opened(
         page.on("pageerror", lambda error: opened_map.errors.append(str(error)))
         page.on("dialog", lambda dialog: (opened_map.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: opened_map.requests.append(request.url))
-        page.goto(file.as_uri())
+        page.goto(file.as_uri() + hash)
         if ready:
             opened_map.evaluate("knowmap.ready")
             opened_map.settle()

@@ -11,12 +11,18 @@ export interface Region {
   phrases: string[];
   /** Titles, or row numbers of the articles themselves. */
   exemplars: (string | number)[];
+  /** How well the name fits, in [0, 1], or null where nobody said. */
+  confidence: number | null;
 }
 
-/** Something that the points can be coloured by: a column, or the regions of a level. */
+/** What a column means: whose values an article's neighbours vote with, and how sure the vote is. */
+export type Role = "" | "label" | "vote" | "confidence";
+
+/** Something that the points can be coloured and filtered by: a column, or the regions of a level. */
 export interface CategoryFacet {
   kind: "category";
   name: string;
+  role: Role;
   names: string[];
   /** Index into `names`, one a point; -1 is none. */
   codes: Int32Array;
@@ -27,6 +33,7 @@ export interface CategoryFacet {
 export interface NumberFacet {
   kind: "number";
   name: string;
+  role: Role;
   values: Float32Array;
   level: null;
 }
@@ -37,6 +44,19 @@ export interface Level {
   name: string;
   regions: Region[];
   codes: Int32Array;
+}
+
+export interface Neighbor {
+  row: number;
+  /** In [0, 1], or null where nobody said. */
+  similarity: number | null;
+}
+
+/** What only a reader of one article needs; it comes after the first picture. */
+export interface Texts {
+  snippets: string[] | null;
+  urls: string[] | null;
+  ids: string[] | null;
 }
 
 export interface MapData {
@@ -50,11 +70,13 @@ export interface MapData {
   centre: [number, number];
   span: number;
   titles: string[];
-  snippets: string[] | null;
-  urls: string[] | null;
-  ids: string[] | null;
   facets: Facet[];
   levels: Level[];
+  /** Nearest first; null where the map carries none. */
+  neighbors: ((row: number) => Neighbor[]) | null;
+  hasSnippets: boolean;
+  texts: Texts;
+  loadTexts(): Promise<void>;
 }
 
 interface Packed {
@@ -62,9 +84,16 @@ interface Packed {
   data: string;
 }
 
-interface PackedRegion extends Omit<Region, "x" | "y"> {
-  x: number;
-  y: number;
+interface Deflated {
+  type: "json";
+  data: string;
+}
+
+interface PackedNeighbors {
+  k: number;
+  width: number;
+  rows: Packed;
+  similarity: Packed | null;
 }
 
 interface Payload {
@@ -76,20 +105,29 @@ interface Payload {
   x: Packed;
   y: Packed;
   titles: string[];
-  snippets: string[] | null;
-  urls: string[] | null;
-  ids: string[] | null;
-  columns: ({ name: string; kind: "category"; names: string[]; codes: Packed } | { name: string; kind: "number"; values: Packed })[];
-  levels: { name: string; codes: Packed; regions: PackedRegion[] }[];
+  snippets: Deflated | null;
+  urls: Deflated | null;
+  ids: Deflated | null;
+  columns: ({ name: string; role: Role } & ({ kind: "category"; names: string[]; codes: Packed } | { kind: "number"; values: Packed }))[];
+  levels: { name: string; codes: Packed; regions: Region[] }[];
+  neighbors: PackedNeighbors | null;
 }
 
 const arrayTypes = { f32: Float32Array, u8: Uint8Array, u16: Uint16Array, u32: Uint32Array };
 
-function unpack({ type, data }: Packed): Float32Array | Uint8Array | Uint16Array | Uint32Array {
-  const binary = atob(data);
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(base64);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  return new arrayTypes[type](bytes.buffer);
+  return bytes;
+}
+
+const unpack = ({ type, data }: Packed): Float32Array | Uint8Array | Uint16Array | Uint32Array => new arrayTypes[type](bytesOf(data).buffer);
+
+async function inflate(packed: Deflated | null): Promise<string[] | null> {
+  if (!packed) return null;
+  const stream = new Blob([bytesOf(packed.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return JSON.parse(await new Response(stream).text()) as string[];
 }
 
 /** Coordinates in [-0.5, 0.5]: floats as they are, or 65,536 steps. */
@@ -102,15 +140,28 @@ function coordinates(packed: Packed): Float32Array {
 /** Codes are packed with 1 added, so that none is 0. */
 const codesOf = (packed: Packed): Int32Array => Int32Array.from(unpack(packed), (code) => code - 1);
 
-function categoryFacet(name: string, names: string[], codes: Int32Array, level: Level | null): CategoryFacet {
+function categoryFacet(name: string, role: Role, names: string[], codes: Int32Array, level: Level | null): CategoryFacet {
   const counts = new Uint32Array(names.length);
   for (const code of codes) if (code >= 0) counts[code]++;
-  return { kind: "category", name, names, codes, counts, level };
+  return { kind: "category", name, role, names, codes, counts, level };
+}
+
+function neighborsOf({ k, width, rows, similarity }: PackedNeighbors): (row: number) => Neighbor[] {
+  const bytes = unpack(rows);
+  const shares = similarity && unpack(similarity);
+  return (row) => {
+    const found: Neighbor[] = [];
+    for (let j = row * k; j < (row + 1) * k; j++) {
+      let value = 0;
+      for (let b = width - 1; b >= 0; b--) value = value * 256 + bytes[j * width + b];
+      if (value > 0) found.push({ row: value - 1, similarity: shares && shares[j] / 255 });
+    }
+    return found;
+  };
 }
 
 export function readData(json: string): MapData {
-  const payload = JSON.parse(json) as Payload;
-  const { centre, span } = payload;
+  const { centre, span, name, description, n, titles, ...payload } = JSON.parse(json) as Payload;
   const levels = payload.levels.map((level): Level => ({
     name: level.name,
     codes: codesOf(level.codes),
@@ -122,11 +173,26 @@ export function readData(json: string): MapData {
   }));
   const facets: Facet[] = payload.columns.map((column) =>
     column.kind === "category"
-      ? categoryFacet(column.name, column.names, codesOf(column.codes), null)
-      : { kind: "number", name: column.name, values: unpack(column.values) as Float32Array, level: null },
+      ? categoryFacet(column.name, column.role, column.names, codesOf(column.codes), null)
+      : { kind: "number", name: column.name, role: column.role, values: unpack(column.values) as Float32Array, level: null },
   );
   for (const level of levels) {
-    facets.push(categoryFacet(level.name, level.regions.map((region) => region.name), level.codes, level));
+    facets.push(categoryFacet(level.name, "", level.regions.map((region) => region.name), level.codes, level));
   }
-  return { ...payload, x: coordinates(payload.x), y: coordinates(payload.y), facets, levels };
+  const texts: Texts = { snippets: null, urls: null, ids: null };
+  let loading: Promise<void> | null = null;
+  return {
+    name, description, n, titles, centre, span, facets, levels, texts,
+    x: coordinates(payload.x),
+    y: coordinates(payload.y),
+    neighbors: payload.neighbors && neighborsOf(payload.neighbors),
+    hasSnippets: payload.snippets !== null,
+    loadTexts: () =>
+      (loading ??= (async () => {
+        for (const field of ["ids", "urls", "snippets"] as const) {
+          texts[field] = await inflate(payload[field]);
+          payload[field] = null; // its packed form would only take room
+        }
+      })()),
+  };
 }

@@ -12,7 +12,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
     if (value === undefined || value === false) continue;
     element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child): child is Node | string => Boolean(child)));
+  element.append(...children.filter((child): child is Node | string => child instanceof Node || typeof child === "string"));
   return element;
 }
 
@@ -42,9 +42,29 @@ export function shorten(text: string, length: number): string {
 
 export const formatCount = (n: number): string => n.toLocaleString("en");
 
+let byKeyboard = false;
+addEventListener("keydown", () => (byKeyboard = true), true);
+addEventListener("pointerdown", () => (byKeyboard = false), true);
+
+/** Whether the reader last used the keyboard: then the focus follows what opens, and what moves is told. */
+export const usesKeyboard = (): boolean => byKeyboard;
+
+let saying = 0;
+
+/** Tells a screen reader what a seeing reader sees happen. */
+export function announce(text: string): void {
+  clearTimeout(saying);
+  saying = window.setTimeout(() => (byId("announcement").textContent = text), 250);
+}
+
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const magnitude = Math.abs(value);
   if (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e9)) return value.toExponential(2);
   return value.toLocaleString("en", { maximumSignificantDigits: magnitude >= 1000 ? 7 : 4, useGrouping: magnitude >= 10_000 });
 }
+
+export const formatShare = (share: number): string => `${Math.round(100 * share)}%`;
+
+/** A name fit for a file. */
+export const slug = (text: string): string => text.normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").toLowerCase().slice(0, 60) || "map";

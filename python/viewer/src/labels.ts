@@ -4,22 +4,40 @@ import type { Level, MapData, Region } from "./data.ts";
 import { el } from "./dom.ts";
 import type { Scene } from "./scene.ts";
 
-interface Box {
+export interface Box {
   left: number;
   top: number;
   right: number;
   bottom: number;
 }
 
-interface Candidate {
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** Where the map is drawn: the screen, or a figure. */
+export interface Frame {
+  width: number;
+  height: number;
+  /** Pixels per world unit. */
+  scale: number;
+  toFrame(x: number, y: number): [number, number];
+}
+
+export interface Placed {
+  candidate: Candidate;
+  box: Box;
+}
+
+export interface Candidate {
   region: Region;
   level: Level;
   depth: number;
   /** Spread of the region's points around its centre, in world units. */
   radius: number;
   element: HTMLElement | null;
-  width: number;
-  height: number;
+  size: Size;
 }
 
 export interface ShownLabel {
@@ -46,7 +64,7 @@ export class Labels {
   ) {
     this.candidates = data.levels.flatMap((level, depth) => {
       const radii = spread(data, level);
-      return level.regions.map((region, r) => ({ region, level, depth, radius: radii[r], element: null, width: 0, height: 0 }));
+      return level.regions.map((region, r) => ({ region, level, depth, radius: radii[r], element: null, size: { width: 0, height: 0 } }));
     });
     this.candidates = this.candidates.filter(({ region }) => region.name.trim() !== "");
     this.candidates.sort((a, b) => a.depth - b.depth || b.region.size - a.region.size);
@@ -64,7 +82,6 @@ export class Labels {
 
   place(): void {
     const [width, height] = this.scene.size;
-    const scale = this.scene.pixelsPerUnit;
     const origin = this.host.getBoundingClientRect();
     const taken: Box[] = [];
     for (const obstacle of this.obstacles()) {
@@ -73,31 +90,41 @@ export class Labels {
     }
     const pin = this.pinned();
     if (pin) taken.push({ left: pin[0] - 8, top: pin[1] - 8, right: pin[0] + 8, bottom: pin[1] + 8 });
+    const frame: Frame = { width, height, scale: this.scene.pixelsPerUnit, toFrame: (x, y) => this.scene.toScreen(x, y) };
+    const next = new Map(this.arrange(frame, taken, (candidate) => this.measure(candidate)).map(({ candidate, box }) => [candidate, box]));
+    for (const candidate of this.shown) if (!next.has(candidate)) candidate.element!.classList.remove("shown");
+    for (const [candidate, box] of next) {
+      candidate.element!.style.transform = `translate(${Math.round(box.left)}px, ${Math.round(box.top)}px)`;
+      candidate.element!.classList.add("shown");
+    }
+    this.shown = new Set(next.keys());
+  }
+
+  /** Which names go where in a frame, none over another nor over what is taken: coarse before fine, big before small. */
+  arrange(frame: Frame, taken: Box[], measure: (candidate: Candidate) => Size): Placed[] {
+    const { width, height, scale, toFrame } = frame;
     const room = Math.max(6, Math.round((width * height) / 26_000));
     const names = new Set<string>();
-    const next = new Set<Candidate>();
+    const placed: Placed[] = [];
     for (const candidate of this.candidates) {
-      if (next.size >= room) break;
+      if (placed.length >= room) break;
       const { region, depth } = candidate;
       const across = 2 * candidate.radius * scale;
       if (depth > 0 && across < MIN_PIXELS) continue;
       // Inside a region its own name says little: leave the place to its parts.
       if (across > 1.6 * Math.max(width, height)) continue;
-      const [x, y] = this.scene.toScreen(region.x, region.y);
+      const [x, y] = toFrame(region.x, region.y);
       if (x < 0 || y < 0 || x > width || y > height || names.has(region.name)) continue;
-      this.measure(candidate);
-      const left = Math.min(Math.max(x - candidate.width / 2, 6), width - candidate.width - 6);
-      const top = Math.min(Math.max(y - candidate.height / 2, 6), height - candidate.height - 6);
-      const box = { left, top, right: left + candidate.width, bottom: top + candidate.height };
+      const size = measure(candidate);
+      const left = Math.min(Math.max(x - size.width / 2, 6), width - size.width - 6);
+      const top = Math.min(Math.max(y - size.height / 2, 6), height - size.height - 6);
+      const box = { left, top, right: left + size.width, bottom: top + size.height };
       if (taken.some((other) => overlap(box, other))) continue;
       taken.push(box);
       names.add(region.name);
-      next.add(candidate);
-      candidate.element!.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+      placed.push({ candidate, box });
     }
-    for (const candidate of this.shown) if (!next.has(candidate)) candidate.element!.classList.remove("shown");
-    for (const candidate of next) candidate.element!.classList.add("shown");
-    this.shown = next;
+    return placed;
   }
 
   visible(): ShownLabel[] {
@@ -118,13 +145,14 @@ export class Labels {
     return null;
   }
 
-  private measure(candidate: Candidate): void {
-    if (candidate.element) return;
-    const element = el("div", { class: `label level-${Math.min(candidate.depth, 3)}`, dir: "auto" }, candidate.region.name);
-    this.host.append(element);
-    candidate.element = element;
-    candidate.width = element.offsetWidth;
-    candidate.height = element.offsetHeight;
+  private measure(candidate: Candidate): Size {
+    if (!candidate.element) {
+      const element = el("div", { class: `label level-${Math.min(candidate.depth, 3)}`, dir: "auto" }, candidate.region.name);
+      this.host.append(element);
+      candidate.element = element;
+      candidate.size = { width: element.offsetWidth, height: element.offsetHeight };
+    }
+    return candidate.size;
   }
 }
 

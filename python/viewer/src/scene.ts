@@ -1,7 +1,7 @@
 // The drawing surface: deck.gl's canvas, the view, and the points on it. It knows nothing of titles or labels.
 
 import { Deck, OrthographicView, type OrthographicViewState } from "@deck.gl/core";
-import { ScatterplotLayer } from "@deck.gl/layers";
+import { LineLayer, ScatterplotLayer } from "@deck.gl/layers";
 import { drawingOrder, Pace } from "./pace.ts";
 import { PointsLayer } from "./points-layer.ts";
 import type { Rgb } from "./palette.ts";
@@ -18,6 +18,8 @@ export interface Marks {
   found: number[];
   pinned: number;
   hovered: number;
+  /** Neighbours of the pinned point, to which lines lead. */
+  near: number[];
   color: Rgb;
   halo: Rgb;
 }
@@ -26,6 +28,8 @@ export interface SceneEvents {
   /** Pixels at each side that cards cover: what should be seen goes between them. */
   covered(): { top: number; right: number; bottom: number; left: number };
   viewChanged(): void;
+  /** The view has come to rest. */
+  rested(): void;
   hover(x: number, y: number): void;
   leave(): void;
   click(x: number, y: number): void;
@@ -41,7 +45,7 @@ export class Scene {
   private readonly deck: Deck<OrthographicView>;
   private pace: Pace;
   private colors: Uint8Array;
-  private marks: Marks = { found: [], pinned: -1, hovered: -1, color: [0, 0, 0], halo: [255, 255, 255] };
+  private marks: Marks = { found: [], pinned: -1, hovered: -1, near: [], color: [0, 0, 0], halo: [255, 255, 255] };
   private view: View = { x: 0, y: 0, zoom: 9 };
   private fitted: View = this.view;
   private moving = false;
@@ -103,6 +107,31 @@ export class Scene {
 
   get current(): View {
     return { ...this.view };
+  }
+
+  /** The view's centre in the part that no card covers, in pixels. */
+  get freeCentre(): [number, number] {
+    const [width, height] = this.size;
+    const { top, right, bottom, left } = this.events.covered();
+    return [(left + width - right) / 2, (top + height - bottom) / 2];
+  }
+
+  /** The frame that shows the whole map, in pixels for a width, and no more of it than is filled. */
+  static wholeFrame(x: Float32Array, y: Float32Array, width: number): { height: number; scale: number; toFrame(x: number, y: number): [number, number] } {
+    let [halfWidth, halfHeight] = [1e-6, 1e-6];
+    for (let i = 0; i < x.length; i++) {
+      halfWidth = Math.max(halfWidth, Math.abs(x[i]));
+      halfHeight = Math.max(halfHeight, Math.abs(y[i]));
+    }
+    const margin = 0.03 * width;
+    const scale = (width - 2 * margin) / (2 * halfWidth);
+    const height = Math.round(Math.min(1.6 * width, Math.max(0.3 * width, 2 * halfHeight * scale + 2 * margin)));
+    const fitted = Math.min(scale, (height - 2 * margin) / (2 * halfHeight));
+    return { height, scale: fitted, toFrame: (px, py) => [width / 2 + px * fitted, height / 2 - py * fitted] };
+  }
+
+  get isMoved(): boolean {
+    return Math.hypot(this.view.x - this.fitted.x, this.view.y - this.fitted.y) * this.pixelsPerUnit > 1;
   }
 
   /** Zoom steps in from the view that shows the whole map. */
@@ -220,7 +249,8 @@ export class Scene {
     return times;
   }
 
-  private get diameter(): number {
+  /** Of a point, in CSS pixels. */
+  get diameter(): number {
     const base = Math.min(6, Math.max(1.8, 10.2 - 1.6 * Math.log10(this.x.length)));
     return Math.min(13, base * 2 ** (0.3 * Math.max(0, this.depth)));
   }
@@ -247,6 +277,7 @@ export class Scene {
     this.restTimer = window.setTimeout(() => {
       this.moving = false;
       this.draw();
+      this.events.rested();
     }, REST_MS);
     this.draw();
     this.events.viewChanged();
@@ -258,7 +289,7 @@ export class Scene {
 
   private draw(): void {
     if (!this.deck) return;
-    const { found, pinned, hovered, color, halo } = this.marks;
+    const { found, pinned, hovered, near, color, halo } = this.marks;
     const ring = (id: string, rows: number[], radius: number, fill: boolean) =>
       new ScatterplotLayer<number>({
         id,
@@ -285,6 +316,18 @@ export class Scene {
           diameter: this.diameter,
           drawCount: this.moving ? this.pace.drawCount : this.x.length,
         }),
+        pinned >= 0 && near.length > 0 && new LineLayer<number>({
+          id: "near-lines",
+          data: near,
+          getSourcePosition: () => [this.x[pinned], this.y[pinned]],
+          getTargetPosition: (i) => [this.x[i], this.y[i]],
+          getColor: [...color, 110],
+          getWidth: 1.25,
+          widthUnits: "pixels",
+          updateTriggers: { getSourcePosition: pinned, getColor: color },
+          parameters: { depthCompare: "always", depthWriteEnabled: false },
+        }),
+        pinned >= 0 && near.length > 0 && ring("near", near, 1.5, true),
         found.length > 0 && ring("found", found, 1.5, true),
         hovered >= 0 && ring("hovered", [hovered], 4, false),
         pinned >= 0 && ring("pinned", [pinned], 5, false),

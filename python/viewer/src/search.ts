@@ -1,5 +1,6 @@
-// Search by title: instant, blind to case and accents.
+// Search in titles, at once, and in texts, soon after; blind to case and accents.
 
+import type { MapData } from "./data.ts";
 import { byId, el, formatCount } from "./dom.ts";
 
 /** Folds what a reader may type differently: case, accents, width. */
@@ -9,6 +10,8 @@ export function fold(text: string): string {
   return text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase().replaceAll("ß", "ss").replaceAll("ø", "o").replaceAll("ł", "l").replaceAll("đ", "d").replaceAll("æ", "ae").replaceAll("œ", "oe");
 }
 
+const normalized = (query: string): string => fold(query).trim().replace(/\s+/g, " ");
+
 export class TitleIndex {
   private folded: string[] | null = null;
 
@@ -17,7 +20,7 @@ export class TitleIndex {
   /** Row numbers of all titles that hold every word of the query: exact ones, beginnings and word beginnings first. */
   find(query: string): number[] {
     this.folded ??= this.titles.map(fold);
-    const wanted = fold(query).trim().replace(/\s+/g, " ");
+    const wanted = normalized(query);
     if (wanted === "") return [];
     const words = wanted.split(" ");
     const hits: { row: number; rank: number; length: number }[] = [];
@@ -36,7 +39,62 @@ function rank(title: string, wanted: string): number {
   return /[\p{L}\p{N}]/u.test(title[at - 1]) ? 3 : 2;
 }
 
+const SLICE_MS = 12;
+const pause = (): Promise<void> => {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => resolve();
+    port2.postMessage(null);
+  });
+};
+
+/** Texts are many megabytes, so they are folded and read in slices that leave the page its frames. */
+class TextIndex {
+  private readonly folded: string[] = [];
+
+  constructor(private readonly data: MapData) {}
+
+  /** Rows whose text holds every word and that `skip` does not, in their order; null when `stop` said so meanwhile. */
+  async find(query: string, skip: Set<number>, stop: () => boolean): Promise<number[] | null> {
+    await this.data.loadTexts();
+    const { snippets } = this.data.texts;
+    const words = normalized(query).split(" ");
+    const hits: number[] = [];
+    let until = performance.now() + SLICE_MS;
+    for (let row = 0; snippets && row < snippets.length; row++) {
+      const text = (this.folded[row] ??= fold(snippets[row]));
+      if (words.every((word) => text.includes(word)) && !skip.has(row)) hits.push(row);
+      if (row % 128 === 127 && performance.now() > until) {
+        await pause();
+        if (stop()) return null;
+        until = performance.now() + SLICE_MS;
+      }
+    }
+    return stop() ? null : hits;
+  }
+}
+
 const LISTED = 60;
+const LISTED_TITLES = 40;
+const BEFORE = 30;
+const AFTER = 110;
+
+/** The part of a text around the first word of the query, that word marked. */
+function excerpt(text: string, query: string): HTMLElement {
+  const [word] = query.trim().toLowerCase().split(/\s+/);
+  const at = text.toLowerCase().indexOf(word);
+  const line = el("span", { class: "excerpt", dir: "auto" });
+  if (at < 0) {
+    line.append(text.slice(0, BEFORE + AFTER));
+    return line;
+  }
+  const start = at <= BEFORE ? 0 : text.indexOf(" ", at - BEFORE) + 1 || at;
+  const from = Math.min(start, at);
+  line.append(from > 0 ? "… " : "", text.slice(from, at), el("mark", {}, text.slice(at, at + word.length)), text.slice(at + word.length, at + AFTER));
+  return line;
+}
+
+const counted = (n: number, word: string): string => `${formatCount(n)} ${word}${n === 1 ? "" : "s"}`;
 
 /** The box and its list, by the ARIA pattern for a combobox with a listbox. */
 export class SearchBox {
@@ -44,20 +102,29 @@ export class SearchBox {
   private readonly list = byId("hits");
   private readonly status = byId("status");
   private readonly clearButton = byId<HTMLButtonElement>("clear-search");
-  private hits: number[] = [];
+  private readonly titleIndex: TitleIndex;
+  private readonly textIndex: TextIndex;
+  private inTitles: number[] = [];
+  private inTexts: number[] = [];
   private active = -1;
+  private turn = 0;
 
   constructor(
-    private readonly titles: string[],
-    private readonly index: TitleIndex,
+    private readonly data: MapData,
     private readonly changed: (hits: number[] | null) => void,
     private readonly chosen: (row: number) => void,
   ) {
-    this.input.addEventListener("input", () => this.search());
+    this.titleIndex = new TitleIndex(data.titles);
+    this.textIndex = new TextIndex(data);
+    if (data.hasSnippets) {
+      this.input.placeholder = "Search titles and texts";
+      this.input.setAttribute("aria-label", "Search titles and texts");
+    }
+    this.input.addEventListener("input", () => void this.search(true));
     this.input.addEventListener("keydown", (event) => this.key(event));
-    this.input.addEventListener("focus", () => this.open(this.hits.length > 0));
+    this.input.addEventListener("focus", () => this.open(this.found > 0));
     this.clearButton.addEventListener("click", () => {
-      this.clear();
+      this.query = "";
       this.input.focus();
     });
     this.list.addEventListener("pointerdown", (event) => event.preventDefault()); // keeps the focus in the box
@@ -70,43 +137,81 @@ export class SearchBox {
     });
   }
 
+  get query(): string {
+    return this.input.value.trim();
+  }
+
+  /** Searches without opening the list: for a link that holds a search, a phrase that was clicked. */
+  set query(text: string) {
+    if (text === this.input.value) return;
+    this.input.value = text;
+    void this.search(false);
+  }
+
   focus(): void {
     this.input.focus();
     this.input.select();
   }
 
-  clear(): void {
-    this.input.value = "";
-    this.search();
+  close(): void {
+    this.open(false);
   }
 
-  private search(): void {
-    const query = this.input.value.trim();
-    this.clearButton.hidden = query === "";
-    this.hits = query === "" ? [] : this.index.find(query);
+  private get found(): number {
+    return this.inTitles.length + this.inTexts.length;
+  }
+
+  private async search(open: boolean): Promise<void> {
+    const turn = ++this.turn;
     this.active = -1;
+    const { query } = this;
+    this.clearButton.hidden = query === "";
+    this.inTitles = query === "" ? [] : this.titleIndex.find(query);
+    this.inTexts = [];
+    this.show(open, this.data.hasSnippets && query !== "");
+    if (!this.data.hasSnippets || query === "") return;
+    const inTexts = await this.textIndex.find(query, new Set(this.inTitles), () => turn !== this.turn);
+    if (inTexts === null) return;
+    this.inTexts = inTexts;
+    this.show(open && !this.list.hidden ? true : open && this.inTitles.length === 0 && document.activeElement === this.input, false);
+  }
+
+  private show(open: boolean, reading: boolean): void {
+    const { query } = this;
+    const active = this.active;
+    const titles = this.inTitles.slice(0, this.inTexts.length ? LISTED_TITLES : LISTED);
+    const rows = [...titles, ...this.inTexts.slice(0, LISTED - titles.length)];
     this.list.replaceChildren(
-      ...this.hits.slice(0, LISTED).map((row, k) =>
-        el("li", { role: "option", id: `hit-${k}`, "data-row": row, "aria-selected": "false", dir: "auto" }, this.titles[row] || "Untitled"),
+      ...rows.map((row, k) =>
+        el(
+          "li",
+          { role: "option", id: `hit-${k}`, "data-row": row, "aria-selected": "false" },
+          el("span", { class: "hit-title", dir: "auto" }, this.data.titles[row] || "Untitled"),
+          k >= titles.length && excerpt(this.data.texts.snippets![row], query),
+        ),
       ),
     );
     this.list.scrollTop = 0;
+    this.active = -1;
     this.input.removeAttribute("aria-activedescendant");
-    this.open(this.hits.length > 0);
-    const count = this.hits.length;
-    this.status.textContent = query === "" ? "" : count === 0 ? "Nothing found" : `${formatCount(count)} ${count === 1 ? "title" : "titles"} found`;
-    this.changed(query === "" ? null : this.hits);
+    if (active >= 0 && active < titles.length) this.activate(active); // texts were added below
+    this.open(open && this.found > 0);
+    const parts = [this.inTitles.length > 0 && counted(this.inTitles.length, "title"), this.inTexts.length > 0 && counted(this.inTexts.length, "text")].filter(Boolean);
+    this.status.textContent = query === "" ? "" : parts.length > 0 ? `${parts.join(" and ")} found` : reading ? "Reading the texts" : "Nothing found";
+    this.status.classList.toggle("busy", reading);
+    this.changed(query === "" ? null : [...this.inTitles, ...this.inTexts]);
   }
 
   private key(event: KeyboardEvent): void {
     if (event.key === "Escape") {
-      if (this.list.hidden) this.clear();
+      if (this.list.hidden) this.query = "";
       this.open(false);
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      this.open(this.hits.length > 0);
+      this.open(this.found > 0);
       this.activate(this.active + (event.key === "ArrowDown" ? 1 : -1));
-    } else if (event.key === "Enter" && this.hits.length > 0) {
-      this.choose(this.hits[Math.max(0, this.active)]);
+    } else if (event.key === "Enter" && this.list.childElementCount > 0) {
+      const option = this.list.children[Math.max(0, this.active)] as HTMLElement;
+      this.choose(Number(option.dataset.row));
     } else {
       return;
     }

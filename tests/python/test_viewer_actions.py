@@ -1,0 +1,393 @@
+"""Every action of the map page at desktop and phone size, light and dark, and with a quarter of a million points."""
+
+from __future__ import annotations
+
+import html
+import io
+import random
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from knowmap.render import Column, Level, Neighbors, Region, render_html, render_html_string
+from viewer_page import HOSTILE, OpenMap, launch, opened, synthetic_map
+
+AXE = Path(__file__).parents[2] / "python" / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
+DESKTOP = {"viewport": {"width": 1200, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+SETTINGS = [
+    pytest.param(size | {"color_scheme": scheme}, id=f"{name}-{scheme}")
+    for name, size in (("desktop", DESKTOP), ("phone", PHONE))
+    for scheme in ("light", "dark")
+]
+MANY = 250_000
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def world() -> dict:
+    return synthetic_map()
+
+
+@pytest.fixture(scope="module")
+def map_file(world, tmp_path_factory) -> Path:
+    return render_html(tmp_path_factory.mktemp("map") / "map.html", **world)
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory) -> tuple[Path, dict]:
+    world = synthetic_map(MANY)
+    return render_html(tmp_path_factory.mktemp("big") / "map.html", **world), world
+
+
+def open_tab(tab: OpenMap, name: str) -> None:
+    tab.page.click(f"#tab-{name}")
+    assert tab.page.get_attribute(f"#tab-{name}", "aria-selected") == "true"
+
+
+def violations(tab: OpenMap) -> list:
+    if not AXE.exists():
+        pytest.fail(f"{AXE} is missing: cd python/viewer && npm ci")
+    if not tab.evaluate("'axe' in window"):
+        tab.evaluate(AXE.read_text(encoding="utf-8") + "; true")
+    found = tab.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
+    return [(v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found["violations"]]
+
+
+def walk(tab: OpenMap, world: dict, check) -> None:
+    """Search, filter by label, by confidence and by a number, colour, article, region: each seen to do its work."""
+    n = len(world["x"])
+    label, _, length, confidence = (np.asarray(column.values) for column in world["columns"])
+    page = tab.page
+
+    # Search in titles and texts.
+    page.fill("#search", "article 123")
+    title_hits = [i for i, title in enumerate(world["titles"]) if "article" in title.lower() and "123" in title]
+    texts = [i for i, text in enumerate(world["snippets"]) if "article" in text.lower() and "123" in text]
+    tab.until("n => knowmap.shown() === n", len({*title_hits, *texts}), seconds=30)
+    assert page.locator("#hits li").count() == min(60, len({*title_hits, *texts}))
+    check("search")
+    page.fill("#search", "first lines of article 17")
+    hits = sum("article 17" in text for text in world["snippets"]) + 0
+    tab.until("n => knowmap.shown() === n", hits, seconds=30)
+    assert re.search(rf"{hits:,} texts? found", page.inner_text("#status"))
+    assert page.locator("#hits mark").first.inner_text().lower() == "first"
+    page.click("#clear-search")
+    tab.until("n => knowmap.shown() === n", n)
+
+    # Filter by label, and by confidence as well; then by a number column alone.
+    open_tab(tab, "filters")
+    page.locator("summary", has_text="Label").click()
+    page.locator("#filters .entry", has_text="label 2").click()
+    assert tab.count() == (label == 2).sum()
+    page.locator("summary", has_text="Confidence").click()
+    page.get_by_label("Confidence, lowest value").fill("0.8")
+    page.keyboard.press("Enter")
+    assert tab.count() == ((label == 2) & (confidence.astype(np.float32) >= 0.8)).sum()
+    assert page.locator("#chips .chip").count() == 2
+    check("filters")
+    page.get_by_label("Remove the filter label 2").click()
+    assert tab.count() == (confidence.astype(np.float32) >= 0.8).sum()
+    page.click("#clear-filter")
+    assert tab.count() == n
+    page.locator("summary", has_text="Length").click()
+    handle = page.get_by_label("Length, highest", exact=True)
+    handle.focus()
+    handle.evaluate("e => { e.value = 500; e.dispatchEvent(new Event('input')); }")
+    high = np.nanmin(length) + (np.nanmax(length) - np.nanmin(length)) / 2
+    assert abs(tab.count() - (length <= high).sum()) <= 1
+    page.click("#clear-filter")
+
+    # Colours: each kind of column.
+    open_tab(tab, "colors")
+    for name in ("Confidence", "Countries", "Label"):
+        page.select_option("#color-by", label=name)
+        assert page.locator("#colors .gradient").count() == (name == "Confidence")
+    check("colours")
+
+    # Regions by the outline, articles by their region, neighbours by their article.
+    open_tab(tab, "regions")
+    page.locator("#regions .entry").first.click()
+    tab.settle()
+    assert page.locator("#panel h2").inner_text().startswith("Continent")
+    check("region")
+    page.locator("#panel .articles button").first.click()
+    tab.settle()
+    row = world["titles"].index(page.locator("#panel h2").inner_text())
+    near = world["neighbors"].rows[row]
+    assert page.locator("#panel .articles .entry-name").all_inner_texts() == [world["titles"][i] for i in near]
+    assert page.locator("#panel .bars .bar").count() >= 1
+    tab.until("!!document.querySelector('#panel .snippet')")
+    x, y = tab.position(row)
+    panel = page.locator("#panel").bounding_box()
+    assert 0 < x < page.viewport_size["width"] and 0 < y < page.viewport_size["height"]
+    assert not (panel["x"] < x < panel["x"] + panel["width"] and panel["y"] < y < panel["y"] + panel["height"])
+    check("article")
+    page.click("#close-panel")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_action_and_no_accessibility_violation(browser, map_file, world, setting):
+    with opened(browser, map_file, **setting) as tab:
+        found = {}
+
+        def check(state: str) -> None:
+            if bad := violations(tab):
+                found[state] = bad
+
+        check("at first")
+        walk(tab, world, check)
+        for button, state in (("#save", "saving"), ("#help", "help")):
+            if not tab.page.locator(button).is_visible():
+                tab.page.click("#more")
+            tab.page.click(button)
+            check(state)
+            tab.page.keyboard.press("Escape")
+        assert found == {}
+        assert tab.evaluate("document.documentElement.scrollWidth") <= tab.page.viewport_size["width"]
+
+
+@pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[3]])
+def test_every_action_with_a_quarter_of_a_million_points(browser, big, setting):
+    file, world = big
+    with opened(browser, file, **setting) as tab:
+        walk(tab, world, lambda state: None)
+
+
+def test_permalink_leads_to_the_same_view(browser, map_file, world):
+    with opened(browser, map_file) as tab:
+        tab.page.fill("#search", "article 1")
+        tab.page.select_option("#color-by", label="Length")
+        tab.page.get_by_label("Length, lowest value").fill("1000")
+        tab.page.keyboard.press("Enter")
+        open_tab(tab, "filters")
+        tab.page.locator("summary", has_text="Kind").click()
+        tab.page.locator("#filters .entry", has_text="alpha").click()
+        tab.page.locator("#filters .entry", has_text="None").click()
+        tab.until("knowmap.shown() < 1000")
+        tab.evaluate("knowmap.open(42); knowmap.view.set({x: 105, y: -45, zoom: 2.5})")
+        tab.settle()
+        tab.until("location.hash.includes('article=') && location.hash.includes('view=')")
+        link, shown = tab.evaluate("location.hash"), tab.evaluate("knowmap.shown()")
+    with opened(browser, map_file, hash=link) as tab:
+        tab.until("n => knowmap.shown() === n", shown)
+        assert tab.evaluate("knowmap.view.get()") == pytest.approx({"x": 105, "y": -45, "zoom": 2.5}, abs=0.01)
+        assert tab.page.locator("#panel h2").inner_text() == world["titles"][42]
+        assert tab.page.input_value("#search") == "article 1"
+        assert tab.page.input_value("#color-by") == "2"
+        chips = tab.page.locator("#chips .chip").all_inner_texts()
+        assert [re.sub(r"\s*×$", "", chip) for chip in chips] == ["alpha", "No Kind", "Length 1000–4999"]
+    with opened(browser, map_file, hash="#region.1=Country%205") as tab:
+        assert tab.page.locator("#panel h2").inner_text() == "Country 5"
+    hostile = "#view=NaN,1e999,x&color=%3Cimg%3E&is.Label=%3Cscript%3E&in.Length=a..b&article=%23-1&region.0=x&region.9=y"
+    with opened(browser, map_file, hash=hostile) as tab:
+        assert tab.evaluate("knowmap.shown()") == len(world["x"])
+        assert tab.page.locator("#panel").is_hidden()
+
+
+def test_copied_link_is_the_permalink(browser, map_file):
+    with opened(browser, map_file, permissions=["clipboard-read", "clipboard-write"]) as tab:
+        tab.evaluate("knowmap.view.set({x: 110, y: -50, zoom: 2})")
+        tab.page.click("#copy-link")
+        tab.until("document.querySelector('#announcement').textContent === 'Link copied'")
+        assert "#view=110" in tab.evaluate("navigator.clipboard.readText()")
+
+
+def saved(tab: OpenMap, *, svg: bool, extent: str) -> bytes:
+    tab.page.click("#save")
+    tab.page.check("#save-svg" if svg else "#save-png")
+    tab.page.check(f"#save-{extent}")
+    if not svg:
+        tab.page.select_option("#save-width", "2200")
+    with tab.page.expect_download() as download:
+        tab.page.click("#save-now")
+    assert download.value.suggested_filename == f"a-made-up-world.{'svg' if svg else 'png'}"
+    return Path(download.value.path()).read_bytes()
+
+
+def test_pictures_for_a_paper(browser, map_file, world):
+    n = len(world["x"])
+    with opened(browser, map_file, color_scheme="dark") as tab:
+        tab.page.select_option("#color-by", label="Kind")
+        drawing = ElementTree.fromstring(saved(tab, svg=True, extent="all"))
+        dots = "".join(path.get("d") for path in drawing.iter(f"{SVG}path"))
+        assert dots.count("M") == n, "every point is in it, and as a vector"
+        words = ["".join(text.itertext()) for text in drawing.iter(f"{SVG}text")]
+        assert {f"Continent {k}" for k in range(6)} <= set(words)
+        assert {"Kind", "alpha", "beta", HOSTILE, f"{n:,} articles"} <= set(words), "the legend, and texts as texts"
+        names = {element.tag for element in drawing.iter()}
+        assert names <= {f"{SVG}{tag}" for tag in ("svg", "title", "rect", "path", "circle", "text", "tspan")}
+        assert drawing.find(f"{SVG}rect").get("fill") == "#fff", "paper is white, whatever the screen"
+
+        tab.page.select_option("#color-by", label="Length")
+        tab.evaluate("knowmap.view.set({x: 119, y: -50, zoom: 2})")
+        tab.settle()
+        drawing = ElementTree.fromstring(saved(tab, svg=True, extent="view"))
+        dots = "".join(path.get("d") for path in drawing.iter(f"{SVG}path"))
+        assert 100 < dots.count("M") < n / 2, "only what is in view"
+        assert drawing.find(f"{SVG}linearGradient") is not None
+
+        picture = np.asarray(Image.open(io.BytesIO(saved(tab, svg=False, extent="all"))).convert("RGB")).astype(int)
+        assert picture.shape[1] == 2200
+        assert (picture[0, 0] == 255).all()
+        assert (picture.max(axis=2) - picture.min(axis=2) > 30).mean() > 0.01, "with points in it"
+
+
+def test_by_keyboard_alone(tab_by_keys, world):
+    tab = tab_by_keys
+    page = tab.page
+    page.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.id") == "map"
+    page.keyboard.press("+")
+    tab.settle()
+    assert page.locator("#crosshair").is_visible()
+    tab.until("document.querySelector('#announcement').textContent.startsWith('Zoom 1.0. In view: ')")
+    page.keyboard.press("Enter")
+    title = page.locator("#panel h2").inner_text()
+    assert title in world["titles"]
+    assert tab.evaluate("document.activeElement.textContent") == title, "the focus follows"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement.closest('.articles') !== null"):
+            break
+    page.keyboard.press("Enter")
+    assert page.locator("#panel h2").inner_text() != title
+    page.keyboard.press("Escape")
+    assert page.locator("#panel").is_hidden()
+    assert tab.evaluate("document.activeElement.id") == "map", "and comes back"
+    page.keyboard.press("?")
+    assert page.locator("#help-dialog").is_visible()
+    page.keyboard.press("Escape")
+    page.focus("#tab-colors")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert tab.evaluate("document.activeElement.id") == "tab-regions"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator("#regions .outline .outline").first.is_visible()
+
+
+@pytest.fixture
+def tab_by_keys(browser, map_file):
+    with opened(browser, map_file) as tab:
+        yield tab
+
+
+def attacks(n: int) -> list[str]:
+    """Markup, script, entities, bidirectional controls, invisible and broken characters, very long texts."""
+    rng = random.Random(5)
+    seeds = [
+        HOSTILE, "<svg/onload=fetch('//evil.example')>", "\"><iframe src=javascript:alert(1)>", "--><!--", "<!--<script>",
+        "]]></script>", "{{title}}{{data}}", "${alert(1)}", "`;alert(1)//", "\\u003cscript\\u003e", "&lt;b&gt;&#x3c;",
+        "<a href='javascript:alert(1)'>x</a>", "<style>*{display:none}</style>", "<base href=//evil.example>",
+        "<meta http-equiv=refresh content='0;url=//evil.example'>", "\u202egnp.exe", "\u2066\u202ba\u2069", "a\u2028b",
+        "\x00\x01\x1b[31m", "\ud800", "\udfff\ud83d", "e" + "\u0301" * 300, "\u200b\ufeff", "العربية‏ <b>", "𝓕𝓪𝓷𝓬𝔂<b>",
+        "__proto__", "constructor", "onerror=alert(1)", "<math><mi//xlink:href='data:x,<script>'>", "';--", "\t\n\r ",
+        "<img src=x onerror=alert(1)>" * 3000, "W" * 100_000, "\u202e" * 100_000, "<" * 100_000,
+    ]
+    made = list(seeds)
+    while len(made) < n:
+        made.append("".join(rng.choice(seeds)[:200] for _ in range(rng.randint(1, 3))))
+    return made
+
+
+def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
+    n = 1000
+    evil = attacks(n)
+    angle = np.linspace(0, 60, n)
+    world = {
+        "x": angle * np.cos(angle), "y": angle * np.sin(angle), "titles": evil, "snippets": evil[::-1],
+        "urls": [f"{scheme}{text[:50]}" for scheme, text in zip(["javascript:", "data:", "", "https://a/"] * 250, evil, strict=True)],
+        "ids": evil, "name": evil[0], "description": evil[2],
+        "columns": [Column(evil[1], "category", np.arange(n), evil, role="label"), Column(evil[3], "number", angle)],
+        "levels": [Level(evil[4], np.arange(n) // 10, [
+            Region(k, evil[k], *(angle[10 * k] * np.array([np.cos(angle[10 * k]), np.sin(angle[10 * k])])), 10,
+                   phrases=evil[k : k + 5], exemplars=[10 * k, evil[k]]) for k in range(100)])],
+        "neighbors": Neighbors((np.arange(n)[:, None] + np.arange(1, 6)) % n),
+    }  # fmt: skip
+    file = render_html(tmp_path / "evil.html", **world)
+    assert file.stat().st_size < 6_000_000, "a text of 100 KB does not go into the page whole"
+    with opened(browser, file) as tab:
+        before = tab.evaluate("document.querySelectorAll('script, iframe, img, object, embed, base, style').length")
+        tab.until("knowmap.open(0), !!document.querySelector('#panel .snippet')")
+        shown = tab.evaluate(
+            """() => Array.from({length: knowmap.n}, (_, i) => {
+                 knowmap.open(i);
+                 const panel = document.querySelector('#panel-body');
+                 const tags = new Set([...panel.querySelectorAll('*')].map(e => e.localName));
+                 const handlers = [...panel.querySelectorAll('*')].flatMap(e => e.getAttributeNames()).filter(a => a.startsWith('on'));
+                 return {title: panel.querySelector('h2').textContent, tags: [...tags], handlers,
+                         links: [...panel.querySelectorAll('a')].map(a => a.protocol)};
+               })"""
+        )
+        control = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+        known = {"p", "h2", "h3", "ul", "li", "dl", "dt", "dd", "button", "span", "a"}
+        for text, seen in zip(evil, shown, strict=True):
+            assert not control.search(seen["title"])
+            expected = " ".join(control.sub("", text[:1000]).replace("\ud800", "?").split())[:300]
+            if text.isascii() and len(expected) < 300:
+                assert seen["title"] == (expected or "Untitled")
+            assert len(seen["title"]) <= 500
+            assert set(seen["tags"]) <= known and seen["handlers"] == []
+            assert set(seen["links"]) <= {"https:", "http:"}
+        # Names on the map, legend, filters, outline, search, saved picture: the same texts elsewhere.
+        for name in ("filters", "regions", "colors"):
+            open_tab(tab, name)
+        tab.page.locator("#tab-filters").click()
+        tab.page.locator("summary").first.click()
+        tab.page.locator("#regions .entry").first.dispatch_event("click")
+        tab.page.fill("#search", "<script")
+        tab.until("document.querySelector('#hits').childElementCount > 0")
+        tab.settle()
+        assert tab.evaluate("document.querySelectorAll('script, iframe, img, object, embed, base, style').length") == before
+
+
+def test_shows_itself_in_a_notebook(browser, world, tmp_path):
+    """As KnowledgeMap._repr_html_ frames it: no right to the notebook's origin, no network, and it works."""
+    from knowmap.build import _SANDBOX
+
+    page = html.escape(render_html_string(**world))
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(
+        f'<!doctype html><body><iframe srcdoc="{page}" sandbox="{_SANDBOX}" style="width:900px;height:640px"></iframe>',
+        encoding="utf-8",
+    )
+    context = browser.new_context(viewport={"width": 1000, "height": 700}, offline=True)
+    try:
+        page = context.new_page()
+        complaints, asked = [], []
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(notebook.as_uri())
+        frame = next(frame for frame in page.frames if frame != page.main_frame)
+        frame.evaluate("knowmap.ready.then(() => knowmap.settled())")
+        frame.fill("#search", "angstrom")
+        frame.press("#search", "Enter")
+        frame.evaluate("knowmap.settled()")
+        assert frame.inner_text("#panel h2") == "Ångström and Café"
+        assert not frame.locator("#copy-link").is_visible(), "a frame has no address to share"
+        frame.click("#theme")
+        assert frame.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert frame.evaluate("self.origin") == "null"
+        with page.expect_download() as download:
+            frame.click("#save")
+            frame.click("#save-now")
+        assert download.value.suggested_filename.endswith(".svg")
+        assert complaints == []
+        assert [url for url in asked if not url.startswith(("file:", "about:", "data:", "blob:"))] == []
+    finally:
+        context.close()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import knowmap as km
-from knowmap.build import load_options
+from knowmap.build import load_collection, load_options
 
 HOSTILE = "</script><img onerror=alert(1)>"
 STAGES = ["neighbors", "layout", "labels", "regions"]
@@ -102,8 +102,18 @@ def test_shown_in_a_notebook(built):
     shown = built._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and shown.endswith("</iframe>")
     assert shown.count("<") == 2 and HOSTILE not in shown
+    assert 'sandbox="allow-scripts ' in shown and "allow-same-origin" not in shown
     assert repr(built).startswith(f"KnowledgeMap(300 texts, regions by level: {len(built.levels[0].regions)}, ")
     assert len(built) == 300
+
+
+def test_a_notebook_is_spared_a_map_too_large_for_it(built, monkeypatch):
+    whole = len(built._repr_html_())
+    monkeypatch.setattr("knowmap.build._NOTEBOOK_TEXTS", 299)
+    assert len(built._repr_html_()) < whole
+    monkeypatch.setattr("knowmap.build._NOTEBOOK_POINTS", 299)
+    shown = built._repr_html_()
+    assert "<iframe" not in shown and "to_html" in shown and "300 texts" in shown
 
 
 def test_a_first_run_reuses_nothing(built):
@@ -174,6 +184,37 @@ def test_options_are_kept_in_the_folder(again):
     assert load_options(made.folder) == kept  # what proved wrong is not kept
     unsure = made.confidence < 0.5
     assert all(label is None for label in made.predicted[unsure])
+
+
+def test_a_call_says_the_whole_map_whatever_an_earlier_one_said(again):
+    again(umap={"n_neighbors": 10, "min_dist": 0.5}, label_neighbors=5, name="Animals")
+    made = again()
+    assert load_options(made.folder)["umap"] == {} and load_options(made.folder)["label_neighbors"] == 15
+    assert made.name == "Knowledge map"
+
+
+def test_more_columns_colour_the_map(again, collection):
+    years = [1900 + i if i % 3 else None for i in range(300)]
+    places = [["north", "south", None][i % 3] for i in range(300)]
+    made = again(collection | {"year": years, "place": places}, columns=["year", "place"])
+    assert made.reused == STAGES
+    columns = {column.name: column for column in made._page()["columns"]}
+    assert columns["year"].kind == "number" and columns["year"].values[1] == 1901
+    assert np.isnan(columns["year"].values[0])
+    assert columns["place"].names == ["north", "south"] and columns["place"].values[:3].tolist() == [0, 1, -1]
+    kept = load_collection(made.folder).columns  # `knowmap render` finds them again
+    assert kept["place"] == places
+    np.testing.assert_array_equal(kept["year"], [np.nan if y is None else float(y) for y in years])
+    with pytest.raises(ValueError, match="no column 'nowhere'"):
+        again(columns=["nowhere"])
+
+
+def test_the_page_carries_the_neighbours(built):
+    near = built._page()["neighbors"]
+    assert near.rows.shape == (300, 15)
+    rows = built.neighbors[7]
+    assert 7 not in rows and len(set(rows.tolist())) == 15
+    assert (np.diff(near.similarity, axis=1) <= 1e-6).all() and near.similarity.max() <= 1 + 1e-6
 
 
 def test_damaged_options_are_told(built, tmp_path):

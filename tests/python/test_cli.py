@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -170,7 +171,7 @@ def test_build_says_one_json_object_and_logs_on_stderr(building):
 
 
 def test_for_people_it_says_where_to_look(articles_file, store):
-    done = knowmap("build", articles_file, "--label", "topic", "--out", store, "--quiet")
+    done = knowmap("build", articles_file, "--label", "topic", "--levels", 2, "--out", store, "--quiet")
     assert done.stdout.startswith(f"{ROWS} texts in ") and done.stdout.endswith(f"open {store}/map.html in a browser\n")
     assert "kept 60 rows of an earlier run, computed 0" in done.stderr
     assert "kept from an earlier run: neighbors, layout, labels, regions" in done.stderr
@@ -219,6 +220,41 @@ def test_fresh_starts_over(articles_file, store):
     said = answer("build", articles_file, "--out", store, "--fresh")
     assert (said["rows_kept"], said["rows_computed"], said["reused"]) == (0, ROWS, [])
     assert json.loads((store / "map_options.json").read_text())["umap"] == {}
+
+
+def test_build_says_the_whole_map_and_the_other_commands_what_changes(articles_file, store):
+    kept = lambda: json.loads((store / "map_options.json").read_text())  # noqa: E731
+    knowmap("project", store, "--min-dist", 0.5)
+    knowmap("label", store, "--label-neighbors", 7)
+    assert (kept()["umap"], kept()["label_neighbors"]) == ({"min_dist": 0.5}, 7)
+    knowmap("build", articles_file, "--label", "topic", "--out", store)
+    assert (kept()["umap"], kept()["label_neighbors"], kept()["level_sizes"]) == ({}, 15, [])
+
+
+def test_more_columns(more_articles_file, tmp_path):
+    lines = [json.loads(line) | {"year": 1900 + i} for i, line in enumerate(more_articles_file.open(encoding="utf-8"))]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines[:ROWS]), encoding="utf-8")
+    knowmap("build", source, "--columns", "year", "topic", "--out", tmp_path / "out")
+    page = (tmp_path / "out" / "map.html").read_text(encoding="utf-8")
+    assert '"name":"year","role":"","kind":"number"' in page and '"name":"topic","role":"","kind":"category"' in page
+    size = (tmp_path / "out" / "map.html").stat().st_size
+    knowmap("render", tmp_path / "out", "--text-length", 0)
+    assert (tmp_path / "out" / "map.html").stat().st_size < size
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "STORE"], ["info", "STORE", "--json"]])
+def test_a_reader_that_goes_away(arguments, store):
+    words = command(*(store if word == "STORE" else word for word in arguments))
+    script = f"set -o pipefail; {shlex.join(words)} | true"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode in (0, 141) and done.stderr == ""
+    # A pipe that is closed before the command starts.
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert done.returncode in ((0, 141) if arguments == ["--help"] else (141,)) and done.stderr == ""
 
 
 def test_options_are_kept_for_the_stages_that_follow(store):

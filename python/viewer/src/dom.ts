@@ -61,7 +61,7 @@ export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const magnitude = Math.abs(value);
   if (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e9)) return value.toExponential(2);
-  return value.toLocaleString("en", { maximumSignificantDigits: magnitude >= 1000 ? 7 : 4, useGrouping: magnitude >= 10_000 });
+  return value.toLocaleString("en", { ...(magnitude >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 4 }), useGrouping: magnitude >= 10_000 });
 }
 
 export const formatShare = (share: number): string => `${Math.round(100 * share)}%`;

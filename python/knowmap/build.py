@@ -37,7 +37,8 @@ class KnowledgeMap:
     coordinates: float32 (n, 2). levels: regions, coarse to fine. predicted: the label that each row's neighbours vote
     for (None or -1: they abstain), confidence: its share of the votes; both None where no labels were given. reused:
     stages taken from the store because nothing they are made from changed. neighbors, distances: (n, k), each row's
-    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer.
+    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer. top: the labels that
+    each row's neighbours vote for, best first, (n, m) numbers among the sorted labels, and their shares of the votes.
     """
 
     collection: Collection
@@ -52,6 +53,7 @@ class KnowledgeMap:
     neighbors: NDArray[np.int32] | None = None
     distances: NDArray[np.float32] | None = None
     metric: str = "cosine"
+    top: tuple[NDArray[np.int32], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
         return len(self.collection)
@@ -145,9 +147,11 @@ class KnowledgeMap:
             for name, level in zip(_level_names(len(self.levels)), self.levels, strict=True)]
         near = None if self.neighbors is None else render.Neighbors(
             self.neighbors, None if self.distances is None or self.metric != "cosine" else 1 - self.distances)
+        votes = None if self.top is None or c.labels is None else render.Votes(*self.top)
         return {"x": self.coordinates[:, 0], "y": self.coordinates[:, 1], "titles": c.titles,
                 "snippets": c.texts if text_length > 0 else None, "text_length": text_length, "urls": c.urls,
-                "ids": c.ids, "columns": columns, "levels": levels, "neighbors": near, "name": self.name}
+                "ids": c.ids, "columns": columns, "levels": levels, "neighbors": near, "votes": votes,
+                "name": self.name}
 
 
 def build_map(source: Any, out: str | os.PathLike[str], *,
@@ -216,13 +220,14 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
     if options != load_options(store.folder):
         save_options(store.folder, **options)
     labelled = len(classes) > 0
-    near = store.get_stage("neighbors") or {}
+    indices, distances = core.neighbors
     result = KnowledgeMap(collection, core.coordinates, core.levels,
                           labels_from_codes(core.labels.labels, names) if labelled else None,
                           core.labels.confidence if labelled else None, name=options["name"],
                           folder=Path(store.folder), reused=core.reused, resume=resume,
-                          neighbors=near.get("indices"), distances=near.get("distances"),
-                          metric=options["umap"].get("metric", _UMAP_DEFAULTS["metric"]))
+                          neighbors=indices, distances=distances,
+                          metric=options["umap"].get("metric", _UMAP_DEFAULTS["metric"]),
+                          top=core.labels.top if labelled else None)
     if write and not layout_only:
         result.to_parquet(Path(store.folder) / "map.parquet")
         result.to_html(Path(store.folder) / "map.html")

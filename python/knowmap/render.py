@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Column", "Level", "Neighbors", "Page", "Region", "Role", "render_html", "render_html_string"]
+__all__ = ["Column", "Level", "Neighbors", "Page", "Region", "Role", "Votes", "render_html",
+           "render_html_string"]
 
 _TEMPLATE = Path(__file__).parent / "_viewer" / "map.html"
 
@@ -95,6 +96,17 @@ class Neighbors:
     similarity: Any = None
 
 
+@dataclass(frozen=True)
+class Votes:
+    """What each point's nearest labelled points vote for, best first: the labels' codes and their shares of the votes.
+
+    Both of shape ``(n, m)``; the codes are those of the column whose role is "label", -1 where there are fewer.
+    """
+
+    codes: Any
+    shares: Any
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """All that one map's page says.
@@ -114,6 +126,7 @@ class Page:
     columns: Sequence[Column] = ()
     levels: Sequence[Level] = ()
     neighbors: Neighbors | None = None
+    votes: Votes | None = None
     name: str = "Knowledge map"
     description: str = ""
 
@@ -141,6 +154,7 @@ class Page:
             "columns": [_column(column, n) for column in self.columns],
             "levels": [_level(level, n, coarser) for coarser, level in zip(above, self.levels, strict=False)],
             "neighbors": None if self.neighbors is None else _neighbors(self.neighbors, n),
+            "votes": None if self.votes is None else _votes(self.votes, self.columns, n),
         }
 
     def parts(self) -> Iterator[str]:
@@ -251,10 +265,7 @@ def _integers(what: str, values: Any, n: int) -> np.ndarray:
 
 
 def _neighbors(neighbors: Neighbors, n: int) -> dict[str, Any]:
-    rows = np.asarray(neighbors.rows)
-    if rows.ndim != 2 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
-        raise ValueError(f"neighbors.rows must be integers of shape (n, k), not {rows.dtype} of shape {rows.shape}")
-    _same_length("neighbors.rows", len(rows), n)
+    rows = _integer_table("neighbors.rows", neighbors.rows, n)
     kept = _MAX_NEIGHBORS if n <= 100_000 else _MAX_NEIGHBORS_BIG
     rows = rows[:, :kept]
     outside = np.argwhere((rows < -1) | (rows >= n))
@@ -263,15 +274,41 @@ def _neighbors(neighbors: Neighbors, n: int) -> dict[str, Any]:
         raise ValueError(f"neighbors.rows holds {rows[row, place]} in row {row}, but there are {n} rows; -1 is none")
     similarity = neighbors.similarity
     if similarity is not None:
-        similarity = np.asarray(similarity, dtype=np.float32)[:, :kept]
-        if similarity.shape != rows.shape:
-            raise ValueError(f"neighbors.similarity has shape {similarity.shape}, the rows have {rows.shape}")
-        similarity = _pack(np.rint(255 * np.clip(np.nan_to_num(similarity), 0, 1)).ravel(), "u8")
+        similarity = _pack_shares("neighbors.similarity", np.asarray(similarity)[:, :kept], rows)
     # Rows lie three bytes each, least first, with 1 added so that none is 0; maps past 16 million rows take four.
     width = 3 if n < 2**24 - 1 else 4
     data = (rows.astype(np.int64) + 1).astype("<u4").reshape(-1, 1).view("u1")[:, :width]
     packed = base64.b64encode(np.ascontiguousarray(data).tobytes()).decode("ascii")
     return {"k": rows.shape[1], "width": width, "rows": {"type": "u8", "data": packed}, "similarity": similarity}
+
+
+def _votes(votes: Votes, columns: Sequence[Column], n: int) -> dict[str, Any]:
+    codes = _integer_table("votes.codes", votes.codes, n)
+    names = next((column.names for column in columns if column.role == "label" and column.names is not None), None)
+    if names is None:
+        raise ValueError("votes need a category column whose role is 'label', which says what their codes mean")
+    outside = np.argwhere((codes < -1) | (codes >= len(names)))
+    if len(outside):
+        raise ValueError(f"votes.codes holds {codes[tuple(outside[0])]} in row {outside[0][0]}, "
+                         f"but there are {len(names)} labels; -1 is none")
+    return {"m": codes.shape[1], "codes": _pack_codes(codes.ravel(), len(names)),
+            "shares": _pack_shares("votes.shares", votes.shares, codes)}
+
+
+def _integer_table(what: str, values: Any, n: int) -> np.ndarray:
+    table = np.asarray(values)
+    if table.ndim != 2 or (table.size and not np.issubdtype(table.dtype, np.integer)):
+        raise ValueError(f"{what} must be integers of shape (n, k), not {table.dtype} of shape {table.shape}")
+    _same_length(what, len(table), n)
+    return table
+
+
+def _pack_shares(what: str, values: Any, beside: np.ndarray) -> dict[str, str]:
+    """Numbers from 0 to 1 in 255 steps."""
+    shares = np.asarray(values, dtype=np.float32)
+    if shares.shape != beside.shape:
+        raise ValueError(f"{what} has shape {shares.shape}, but what it belongs to has {beside.shape}")
+    return _pack(np.rint(255 * np.clip(np.nan_to_num(shares), 0, 1)).ravel(), "u8")
 
 
 def _column(column: Column, n: int) -> dict[str, Any]:

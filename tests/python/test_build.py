@@ -217,6 +217,14 @@ def test_the_page_carries_the_neighbours(built):
     assert (np.diff(near.similarity, axis=1) <= 1e-6).all() and near.similarity.max() <= 1 + 1e-6
 
 
+def test_the_page_carries_the_votes(built):
+    page = built._page()
+    names = next(column.names for column in page["columns"] if column.role == "label")
+    best = [names[code] for code in page["votes"].codes[:, 0]]
+    assert best == built.predicted.tolist()
+    assert np.allclose(page["votes"].shares.sum(axis=1), 1, atol=0.35) and page["votes"].shares.max() <= 1
+
+
 def test_damaged_options_are_told(built, tmp_path):
     (tmp_path / "map_options.json").write_text('{"umap": {')
     with pytest.raises(km.CheckpointError, match=r"map_options\.json' is damaged .* remove it"):

@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from knowmap import render
-from knowmap.render import Column, Level, Neighbors, Region, render_html, render_html_string
+from knowmap.render import Column, Level, Neighbors, Region, Votes, render_html, render_html_string
 from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, launch, opened, synthetic_map
 
 
@@ -119,7 +119,8 @@ def test_click_pins_the_details_and_they_lead_on(tab, world):
     assert panel.locator(".articles .entry-count").first.inner_text() == "0.95"
     votes = Counter(int(world["columns"][0].values[i]) for i in near if world["columns"][0].values[i] >= 0)
     names, shares = (panel.locator(part).all_inner_texts() for part in (".bar-name", ".bar-share"))
-    assert dict(zip(names, shares, strict=True)) == {f"label {k}": f"{round(100 * v / votes.total())}%" for k, v in votes.items()}
+    said = {f"label {k}": f"{round(100 * v / votes.total())}%" for k, v in votes.items()}
+    assert dict(zip(names, shares, strict=True)) == said
 
     panel.locator(".articles button").nth(2).click()
     tab.settle()
@@ -155,6 +156,19 @@ def test_a_region_says_what_it_holds(tab, world):
     assert set(parts) == {f"Country {4 * (country.parent - 10) + k}" for k in range(4)}
     panel.locator(".articles button").first.click()
     assert panel.locator("h2").inner_text() in world["titles"]
+
+
+def test_votes_are_those_that_were_counted(browser, tmp_path):
+    """Where only some articles are labelled, the voters are not the neighbours."""
+    label = Column("Label", "category", [0, 1, -1], ["art", "war"], role="label")
+    votes = Votes([[0, 1], [1, -1], [1, 0]], [[0.75, 0.25], [1, 0], [0.6, 0.4]])
+    file = render_html(tmp_path / "m.html", x=[0, 1, 2], y=[0.0] * 3, titles=list("abc"), columns=[label], votes=votes)
+    with opened(browser, file) as tab:
+        tab.evaluate("knowmap.open(2)")
+        assert tab.page.locator(".bar-name").all_inner_texts() == ["war", "art"]
+        assert tab.page.locator(".bar-share").all_inner_texts() == ["60%", "40%"]
+        tab.page.locator("button.bar").first.click()
+        assert tab.count() == 1, "a vote leads to the articles of that label"
 
 
 def test_regions_beside_are_those_of_the_neighbours(browser, tmp_path):
@@ -444,6 +458,7 @@ def test_quarter_of_a_million_points_stay_small(tmp_path):
         ],
         levels=[Level("Regions", k, regions), Level("Small", k, regions), Level("Smallest", k, regions)],
         neighbors=Neighbors(rng.integers(0, n, (n, 15)), rng.random((n, 15))),
+        votes=Votes(rng.integers(0, 500, (n, 5)), rng.random((n, 5))),
     )
     assert file.stat().st_size < 40_000_000
 
@@ -474,6 +489,9 @@ def test_wrong_input_is_refused_with_a_way_out(tmp_path):
     refused("neighbors.rows has 1 entries", neighbors=Neighbors([[1]]))
     refused("holds 2 in row 1, but there are 2 rows", neighbors=Neighbors([[1], [2]]))
     refused("integers of shape", neighbors=Neighbors([[0.5], [1.0]]))
+    refused("votes need a category column", votes=Votes([[0], [0]], [[1], [1]]))
+    label = Column("c", "category", [0, 0], ["a"], role="label")
+    refused("holds 1 in row 1, but there are 1 labels", columns=[label], votes=Votes([[0], [1]], [[1], [1]]))
     refused("similarity has shape", neighbors=Neighbors([[1], [0]], [[1, 1], [1, 1]]))
     refused("row 7 as an exemplar", levels=[Level("l", [0, 0], [Region(0, "r", 0, 0, 1, exemplars=[7])])])
 

@@ -293,7 +293,8 @@ def attacks(n: int) -> list[str]:
     rng = random.Random(5)
     seeds = [
         HOSTILE, "<svg/onload=fetch('//evil.example')>", "\"><iframe src=javascript:alert(1)>", "--><!--",
-        "<!--<script>", "]]></script>", "{{title}}{{data}}", "${alert(1)}", "`;alert(1)//", "\\u003cscript\\u003e", "&lt;b&gt;&#x3c;",
+        "<!--<script>", "]]></script>", "{{title}}{{data}}", "${alert(1)}", "`;alert(1)//", "\\u003cscript\\u003e",
+        "&lt;b&gt;&#x3c;",
         "<a href='javascript:alert(1)'>x</a>", "<style>*{display:none}</style>", "<base href=//evil.example>",
         "<meta http-equiv=refresh content='0;url=//evil.example'>", "\u202egnp.exe", "\u2066\u202ba\u2069", "a\u2028b",
         "\x00\x01\x1b[31m", "\ud800", "\udfff\ud83d", "e" + "\u0301" * 300, "\u200b\ufeff", "العربية‏ <b>", "𝓕𝓪𝓷𝓬𝔂<b>",

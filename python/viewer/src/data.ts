@@ -74,6 +74,8 @@ export interface MapData {
   levels: Level[];
   /** Nearest first; null where the map carries none. */
   neighbors: ((row: number) => Neighbor[]) | null;
+  /** What the nearest labelled articles vote for, best first: codes of the label facet; null where nobody said. */
+  votes: ((row: number) => { code: number; share: number }[]) | null;
   hasSnippets: boolean;
   texts: Texts;
   loadTexts(): Promise<void>;
@@ -111,6 +113,7 @@ interface Payload {
   columns: ({ name: string; role: Role } & ({ kind: "category"; names: string[]; codes: Packed } | { kind: "number"; values: Packed }))[];
   levels: { name: string; codes: Packed; regions: Region[] }[];
   neighbors: PackedNeighbors | null;
+  votes: { m: number; codes: Packed; shares: Packed } | null;
 }
 
 const arrayTypes = { f32: Float32Array, u8: Uint8Array, u16: Uint16Array, u32: Uint32Array };
@@ -160,6 +163,13 @@ function neighborsOf({ k, width, rows, similarity }: PackedNeighbors): (row: num
   };
 }
 
+function votesOf({ m, codes, shares }: NonNullable<Payload["votes"]>): NonNullable<MapData["votes"]> {
+  const labels = unpack(codes);
+  const parts = unpack(shares);
+  return (row) =>
+    Array.from({ length: m }, (_, k) => ({ code: labels[row * m + k] - 1, share: parts[row * m + k] / 255 })).filter(({ code, share }) => code >= 0 && share > 0);
+}
+
 export function readData(json: string): MapData {
   const { centre, span, name, description, n, titles, ...payload } = JSON.parse(json) as Payload;
   const levels = payload.levels.map((level): Level => ({
@@ -186,6 +196,7 @@ export function readData(json: string): MapData {
     x: coordinates(payload.x),
     y: coordinates(payload.y),
     neighbors: payload.neighbors && neighborsOf(payload.neighbors),
+    votes: payload.votes && votesOf(payload.votes),
     hasSnippets: payload.snippets !== null,
     loadTexts: () =>
       (loading ??= (async () => {

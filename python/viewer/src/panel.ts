@@ -105,7 +105,7 @@ export class Panel {
       webLink(urls?.[i], "Open the article"),
       snippets?.[i] ? snippetOf(snippets[i]) : null,
       rows.length > 0 && el("dl", {}, ...rows),
-      ...this.votes(near),
+      ...this.votes(i, near),
       near.length > 0 && el("h3", {}, "Nearest articles"),
       near.length > 0 && el("ul", { class: "articles" }, ...near.map((neighbor) => this.articleLine(neighbor.row, neighbor.similarity))),
     ];
@@ -162,28 +162,29 @@ export class Panel {
     if (usesKeyboard()) heading?.focus({ preventScroll: true });
   }
 
-  /** What the labels of an article's neighbours are: the votes that its own label comes from. */
-  private votes(near: Neighbor[]): Content {
+  /** The votes that an article's label comes from; where the map carries none, the labels of its neighbours. */
+  private votes(i: number, near: Neighbor[]): Content {
     const facet = this.labelFacet;
     if (!facet) return [];
+    if (this.data.votes && facet.role === "label") {
+      const votes = this.data.votes(i);
+      return votes.length === 0 ? [] : [el("h3", {}, "Votes of its nearest labelled articles"), this.shares(facet, votes, "Votes")];
+    }
     const labelled = near.map(({ row }) => facet.codes[row]).filter((code) => code >= 0);
-    if (labelled.length === 0) return [];
-    return [el("h3", {}, `Votes of its ${labelled.length} nearest${labelled.length < near.length ? " labelled" : ""}`), this.shares(facet, labelled, "Votes")];
+    return labelled.length === 0 ? [] : [el("h3", {}, `Labels of its ${labelled.length} nearest`), this.shares(facet, counted(labelled), "Labels")];
   }
 
   private labelsOf(members: number[]): Content {
     const facet = this.labelFacet;
     if (!facet) return [];
     const labelled = members.map((i) => facet.codes[i]).filter((code) => code >= 0);
-    return labelled.length === 0 ? [] : [el("h3", {}, facet.name), this.shares(facet, labelled, facet.name)];
+    return labelled.length === 0 ? [] : [el("h3", {}, facet.name), this.shares(facet, counted(labelled), facet.name)];
   }
 
-  private shares(facet: CategoryFacet, codes: number[], label: string): HTMLElement {
-    const counts = new Map<number, number>();
-    for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1);
-    const items = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, 6).map(([code, count]): Bar => ({
+  private shares(facet: CategoryFacet, votes: { code: number; share: number }[], label: string): HTMLElement {
+    const items = votes.slice(0, 6).map(({ code, share }): Bar => ({
       name: facet.names[code],
-      share: count / codes.length,
+      share,
       color: this.painter.current === facet ? css(this.painter.categoryColor(code)) : undefined,
       chosen: () => this.events.filter(facet, code),
     }));
@@ -242,6 +243,13 @@ export class Panel {
     button.addEventListener("click", () => this.events.openRegion(level, region));
     return button;
   }
+}
+
+/** Codes as shares, the most frequent first. */
+function counted(codes: number[]): { code: number; share: number }[] {
+  const counts = new Map<number, number>();
+  for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([code, count]) => ({ code, share: count / codes.length }));
 }
 
 const kept = (content: Content): HTMLElement[] => content.filter((element): element is HTMLElement => Boolean(element));

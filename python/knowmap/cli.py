@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--fresh", action="store_true", help="start over; the default goes on from what DIR holds")
         sub.add_argument("--model", default="all-MiniLM-L6-v2", metavar="NAME",
                          help="folder, package model or hub name")
+        sub.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub name")
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
         sub.add_argument("--precision", default="auto", help="auto, float32, bfloat16")
         sub.add_argument("--max-seq-length", type=int, metavar="N", help="longest text in tokens")
@@ -188,7 +189,7 @@ def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
         reason = f"'{args.input}' cannot be read: {error.strerror}" if error.strerror else str(error)
         raise ValueError(reason) from error
     embedder = Embedder(args.model, device=args.device, precision=args.precision, max_seq_length=args.max_seq_length,
-                        memory_limit=args.memory_limit, threads=args.threads)
+                        memory_limit=args.memory_limit, threads=args.threads, revision=args.revision)
     store = build.embed_collection(collection, embedder, args.out, fresh=args.fresh, progress=not args.quiet)
     _log_resume(embedder.resume)
     return collection, store, embedder

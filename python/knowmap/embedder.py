@@ -23,24 +23,27 @@ class Embedder:
     """Turns texts into vectors with a sentence-transformers model, in C++.
 
     model: a folder (`config.json`, `model.safetensors`, `tokenizer.json`), the name of a model that an installed
-        package ships, or a hub name.
+        package ships, or a name on the Hugging Face hub ("owner/name"; without an owner, "sentence-transformers/name"),
+        fetched once into its client's cache. Only what is not on disk and looks like such a name is asked for there.
     device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
     precision: "auto" (bfloat16 where the device multiplies it natively, else float32), "float32", "bfloat16".
         Embeddings are float32 in any case.
     max_seq_length: longest text in tokens, special tokens counted; None = what the model's files say.
     memory_limit: bytes that the engine plans for, weights included; None = what is free.
     threads: 0 = one for each core. The result does not depend on it.
+    revision: a branch, a tag or a commit of a hub name; None = its main branch.
 
     Raises `ModelError`, `TokenizerError`, and ValueError for options.
     """
 
     def __init__(self, model: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto",
-                 max_seq_length: int | None = None, memory_limit: int | None = None, threads: int = 0) -> None:
+                 max_seq_length: int | None = None, memory_limit: int | None = None, threads: int = 0,
+                 revision: str | None = None) -> None:
         for name, value in (("max_seq_length", max_seq_length), ("memory_limit", memory_limit)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, not {value}")
         self.model = os.fspath(model)
-        self.folder = models.resolve(model)
+        self.folder = models.resolve(model, revision=revision)
         self._core = _core.Embedder(self.folder, device=device, precision=precision,
                                     max_seq_length=max_seq_length or 0, memory_limit=memory_limit or 0,
                                     threads=threads)

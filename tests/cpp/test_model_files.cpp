@@ -97,8 +97,7 @@ TEST_F(ModelFolder, IsReadWhole) {
   const ModelFiles files = ModelFiles::read(folder_.path());
   EXPECT_EQ(files.config.hidden_size, 20);
   EXPECT_EQ(files.modules.pooling, std::vector<PoolingMode>{PoolingMode::mean});
-  ASSERT_EQ(files.modules.after.size(), 1U);
-  EXPECT_TRUE(std::holds_alternative<NormalizeModule>(files.modules.after[0]));
+  EXPECT_TRUE(files.modules.normalize);
   EXPECT_EQ(files.modules.max_seq_length, 64u);
 }
 

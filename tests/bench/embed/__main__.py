@@ -1,0 +1,257 @@
+"""Embedding beside its peers: ours, sentence-transformers on torch and on OpenVINO, ONNX Runtime.
+
+    python tests/bench/embed prepare --peer-python peers-openvino/bin/python --articles articles.parquet
+    python tests/bench/embed all     --peer-python peers-openvino/bin/python --out figures.jsonl
+    python tests/bench/embed report figures.jsonl
+
+`all` is `gemm throughput accuracy lengths latency threads`, and each can be named alone. Every measurement is a process
+of its own that loads its model and warms up before its clock starts; tokenising is inside. In `throughput`, ours and
+the peers take turns on the same part of the 2,000 articles, the order turned round in every second run. Each finished
+measurement is one line appended to --out, so a run may be made in pieces (--jobs by name, --models, --peers, --ours,
+--parts) and `report` merges them: ratios are taken over the parts that both sides ran, medians over runs. What this
+build of the engine lacks is skipped, and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(_HERE.parent))
+
+import harness  # noqa: E402
+import report  # noqa: E402
+
+JOBS = ["gemm", "throughput", "accuracy", "lengths", "latency", "threads"]
+MODELS = ["all-MiniLM-L6-v2", "all-mpnet-base-v2"]
+OURS = ["float32", "bfloat16", "int8"]
+PEERS = ["st-float32", "st-bfloat16", "ov-float32", "ov-bfloat16", "ov-int8", "ort-float32"]
+# Articles by which each job is measured; mpnet's are slower by ten.
+LATENCY_TEXTS = 100
+_RESOLVE = "import sys; from knowmap import models; print(models.resolve(sys.argv[1]))"
+
+
+class Bench:
+    """Runs contestants and keeps what they say."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.folders: dict[str, Path] = {}
+        self.machine = harness.print_machine()
+
+    def folder(self, model: str) -> Path:
+        """Where a model's files lie: a path as given, else as our package resolves the name."""
+        if model not in self.folders:
+            if Path(model).is_dir():
+                self.folders[model] = Path(model).resolve()
+            else:
+                found = subprocess.run(
+                    [sys.executable, "-c", _RESOLVE, model], stdout=subprocess.PIPE, text=True, check=True
+                ).stdout.strip()
+                self.folders[model] = Path(found)
+        return self.folders[model]
+
+    def exported(self, model: str) -> Path:
+        return self.args.cache / Path(model).name
+
+    def keep(self, record: dict[str, Any]) -> None:
+        record |= {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": self.machine, "load": os.getloadavg()[0]}
+        if self.args.out:
+            with self.args.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def measure(self, job: str, who: str, model: str, texts: Path, *options: Any, **facts: Any) -> dict[str, Any]:
+        """One process of one contestant; `who` is engine-precision."""
+        engine, precision = who.split("-")
+        ours = engine == "ours"
+        command = [
+            sys.executable if ours else self.args.peer_python,
+            _HERE / ("ours.py" if ours else "peer.py"),
+            {"accuracy": "throughput", "threads": "throughput"}.get(job, job),
+            texts,
+            "--model",
+            self.folder(model),
+            "--precision",
+            precision,
+            *([] if ours else ["--engine", engine, "--exported", self.exported(model), "--batch", self.args.batch]),
+            *options,
+        ]
+        done = harness.measure([str(part) for part in command], peer=not ours)
+        said = done.last_json()
+        record = {"job": job, "who": who, "model": Path(model).name, **facts, **said}
+        if "skipped" in said:
+            print(f"{who}, {record['model']}: skipped, {said['skipped']}", flush=True)
+        else:
+            record |= {"peak_bytes": done.peak_bytes, "cpu_seconds": done.cpu_seconds}
+        self.keep(record)
+        return record
+
+    def contestants(self, peers: list[str] = PEERS) -> list[str]:
+        chosen = [f"ours-{precision}" for precision in self.args.ours]
+        return [who for who in [*self.args.peers, *chosen] if who in peers or who.startswith("ours-")]
+
+    # --- the jobs ---
+
+    def gemm(self) -> None:
+        for threads in (self.machine["cores"], 1):
+            done = harness.measure([sys.executable, str(_HERE / "gemm.py"), "--threads", str(threads)])
+            said = done.last_json()
+            rates = ", ".join(f"{name} {rate['best']:.0f}" for name, rate in said["gigaflops"].items())
+            print(f"oneDNN on {threads} thread(s), GFLOP/s: {rates}", flush=True)
+            self.keep({"job": "gemm", **said})
+
+    def throughput(self) -> None:
+        for model in self.args.models:
+            tokens = json.loads((self.exported(model) / "tokens.json").read_text())
+            n = self.args.part_count or (4 if "mpnet" in model else 1)
+            for run in range(self.args.runs):
+                for part in self.args.parts if self.args.parts is not None else range(n):
+                    turn = self.contestants(["st-float32", "st-bfloat16", "ov-float32", "ov-bfloat16", "ov-int8"])
+                    for who in turn if run % 2 == 0 else turn[::-1]:
+                        facts = {"part": part, "parts": n, "run": run, "tokens": sum(tokens[part::n])}
+                        facts["square_tokens"] = sum(t * t for t in tokens[part::n])
+                        found = self.measure(
+                            "throughput", who, model, self.args.cache / "texts.json", "--part", part, n, **facts
+                        )
+                        if "seconds" in found:
+                            rate = found["tokens"] / found["seconds"]
+                            print(
+                                f"{found['model']}, part {part} of {n}, run {run}, {who}: {rate:,.0f} tokens/s, peak "
+                                f"{harness.mebibytes(found['peak_bytes'])}",
+                                flush=True,
+                            )
+
+    def accuracy(self) -> None:
+        # What compares lies in the peers' environment or ours; either has NumPy, this process does without.
+        compare = (
+            "import sys, numpy as np; a, b = (np.load(p).astype(float) for p in sys.argv[1:3]); "
+            "c = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1); "
+            "print(len(c), c.min(), np.median(c))"
+        )
+        for model in self.args.models:
+            for who in self.contestants():
+                if who == "st-float32":
+                    continue
+                with tempfile.TemporaryDirectory(prefix="knowmap-bench-") as scratch:
+                    rows = Path(scratch) / "rows.npy"
+                    found = self.measure("accuracy", who, model, self.args.cache / "reference.json", "--rows", rows)
+                    if "skipped" in found:
+                        continue
+                    files = [str(rows), str(self.exported(model) / "reference.npy")]
+                    told = subprocess.run(
+                        [sys.executable, "-c", compare, *files], stdout=subprocess.PIPE, text=True, check=True
+                    ).stdout.split()
+                cosine = {"rows": int(told[0]), "lowest": float(told[1]), "median": float(told[2])}
+                print(f"{found['model']}, {who}: lowest cosine {cosine['lowest']:.6f}", flush=True)
+                self.keep({"job": "cosine", "who": who, "model": found["model"], **cosine})
+
+    def lengths(self) -> None:
+        for model in self.args.models:
+            texts = self.exported(model) / "lengths.json"
+            groups = json.loads(texts.read_text())
+            with tempfile.TemporaryDirectory(prefix="knowmap-bench-") as scratch:
+                if "mpnet" in model:
+                    texts = Path(scratch) / "lengths.json"
+                    groups = {length: group[: max(4, len(group) // 4)] for length, group in groups.items()}
+                    texts.write_text(json.dumps(groups))
+                tokens = {length: int(length) * len(group) for length, group in groups.items()}
+                for who in self.contestants():
+                    self.measure("lengths", who, model, texts, tokens_by_length=tokens)
+
+    def latency(self) -> None:
+        for model in self.args.models:
+            for run in range(self.args.runs):
+                for who in self.contestants():
+                    found = self.measure(
+                        "latency",
+                        who,
+                        model,
+                        self.args.cache / "texts.json",
+                        "--limit",
+                        LATENCY_TEXTS,
+                        "--warm-up",
+                        10,
+                        "--part",
+                        3,
+                        2000 // LATENCY_TEXTS,
+                        run=run,
+                    )
+                    if "median" in found:
+                        print(f"{found['model']}, one text, {who}: {found['median'] * 1e3:.2f} ms", flush=True)
+
+    def threads(self) -> None:
+        for model in self.args.models:
+            parts = 10 if "mpnet" in model else 2
+            for run in range(max(self.args.runs, 1)):
+                for precision in self.args.ours:
+                    for threads in (1, 2):
+                        found = self.measure(
+                            "threads",
+                            f"ours-{precision}",
+                            model,
+                            self.args.cache / "texts.json",
+                            "--threads",
+                            threads,
+                            "--part",
+                            1,
+                            parts,
+                            threads=threads,
+                            run=run,
+                        )
+                        if "seconds" in found:
+                            print(f"{found['who']}, {threads} thread(s): {found['seconds']:.2f} s", flush=True)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    bench = Bench(args)
+    models = [f"--model={Path(model).name}={bench.folder(model)}" for model in args.models]
+    command = [args.peer_python, _HERE / "peer_prepare.py", "--articles", args.articles, "--cache", args.cache, *models]
+    harness.measure([str(part) for part in command], peer=True)
+    print(f"prepared in {args.cache}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python tests/bench/embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["prepare", "all", *JOBS, "report"])
+    parser.add_argument("files", type=Path, nargs="*", help="for report: files that --out wrote")
+    parser.add_argument("--peer-python", help="the interpreter of the group peers-openvino's environment")
+    parser.add_argument("--articles", type=Path, help="for prepare: Parquet with a column `text`")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/embed-bench"), help="texts and exported models")
+    parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help="names, or folders")
+    parser.add_argument("--ours", nargs="*", default=OURS, metavar="PRECISION", help=f"of {', '.join(OURS)}")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=[p for p in PEERS if p != "st-bfloat16"])
+    parser.add_argument("--runs", type=int, default=1, help="alternations")
+    parser.add_argument("--part-count", type=int, help="parts that the articles are cut into (mpnet: 4, else 1)")
+    parser.add_argument("--parts", type=int, nargs="+", help="only these parts")
+    parser.add_argument("--batch", type=int, default=32, help="the peers' batch_size")
+    parser.add_argument("--out", type=Path, help="JSON lines to append to")
+    args = parser.parse_args()
+    if args.what == "report":
+        return report.main(args.files or [args.out])
+    if not args.peer_python:
+        parser.error("--peer-python is needed")
+    if args.what == "prepare":
+        if not args.articles:
+            parser.error("--articles is needed")
+        prepare(args)
+        return 0
+    if not (args.cache / "texts.json").exists():
+        parser.error(f"{args.cache} holds no texts; run `prepare` first")
+    bench = Bench(args)
+    for job in JOBS if args.what == "all" else [args.what]:
+        getattr(bench, job)()
+    return report.main([args.out]) if args.what == "all" and args.out else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

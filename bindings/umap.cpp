@@ -1,22 +1,15 @@
 #include "knowmap/umap.hpp"
 
-#include <functional>
 #include <map>
 #include <optional>
-#include <type_traits>
 
 #include "common.hpp"
 
 namespace knowmap::python {
 
-namespace {
+UmapOptions umap_options(const py::dict& params);
 
-UmapOptions::Init init_from_name(const std::string& name) {
-  if (name == "spectral") return UmapOptions::Init::spectral;
-  if (name == "pca") return UmapOptions::Init::pca;
-  if (name == "random") return UmapOptions::Init::random;
-  throw std::invalid_argument("init '" + name + "' is not known; take spectral, pca or random");
-}
+namespace {
 
 KnnGraph graph_from(const IntArray& indices, const FloatArray& distances) {
   if (indices.ndim() != 2 || distances.ndim() != 2 || indices.shape(0) != distances.shape(0) ||
@@ -33,88 +26,140 @@ KnnGraph graph_from(const IntArray& indices, const FloatArray& distances) {
 
 }  // namespace
 
-/// From the keyword arguments that Python's UmapProjector and the pipeline share.
-UmapOptions umap_options(const py::dict& params) {
-  UmapOptions o;
-  using Set = std::function<void(const py::handle&)>;
-  const auto number = [](auto& field) -> Set {
-    using T = std::decay_t<decltype(field)>;
-    return [&field](const py::handle& value) { field = value.cast<T>(); };
-  };
-  // None = the library's own choice, which is 0 there.
-  const auto optional = [](auto& field) -> Set {
-    using T = std::decay_t<decltype(field)>;
-    return [&field](const py::handle& value) { field = value.is_none() ? T{0} : value.cast<T>(); };
-  };
-  const std::map<std::string, Set> known{
-      {"n_neighbors", number(o.n_neighbors)},
-      {"n_components", number(o.n_components)},
-      {"metric", [&](const py::handle& v) { o.metric = metric_from_name(v.cast<std::string>()); }},
-      {"n_epochs", optional(o.n_epochs)},
-      {"learning_rate", number(o.learning_rate)},
-      {"init", [&](const py::handle& v) { o.init = init_from_name(v.cast<std::string>()); }},
-      {"min_dist", number(o.min_dist)},
-      {"spread", number(o.spread)},
-      {"a", optional(o.a)},
-      {"b", optional(o.b)},
-      {"set_op_mix_ratio", number(o.set_op_mix_ratio)},
-      {"local_connectivity", number(o.local_connectivity)},
-      {"repulsion_strength", number(o.repulsion_strength)},
-      {"negative_sample_rate", number(o.negative_sample_rate)},
-      {"random_state", number(o.seed)},
-      {"n_jobs", number(o.threads)},
-  };
-  for (const auto& [key, value] : params) {
-    const auto name = key.cast<std::string>();
-    const auto found = known.find(name);
-    if (found == known.end()) {
-      throw std::invalid_argument("unknown UMAP parameter '" + name + "'");
-    }
-    try {
-      found->second(value);
-    } catch (const py::cast_error&) {
-      throw std::invalid_argument("UMAP parameter " + name + " is " +
-                                  py::repr(value).cast<std::string>() +
-                                  ", of the wrong type or sign");
-    }
-  }
-  return o;
-}
-
 void register_umap(py::module_& m) {
+  using Rows = std::optional<FloatArray>;
   py::class_<UmapProjector>(m, "UmapProjector")
       .def(py::init([](const py::dict& params, const py::object& progress) {
              UmapOptions o = umap_options(params);
              o.progress = progress_callback(progress);
+             o.keep_rows = UmapOptions::KeepRows::view;
+             o.keep_graph = true;
              return std::make_unique<UmapProjector>(std::move(o));
            }),
            py::arg("params"), py::arg("progress") = py::none())
+      // The rows are looked at where they lie, so they are kept alive and never converted.
       .def(
           "fit",
-          [](UmapProjector& self, const FloatArray& data, const std::optional<IntArray>& indices,
-             const std::optional<FloatArray>& distances) {
-            const auto view = matrix_view(data);
+          [](UmapProjector& self, const FloatArray& rows, const std::optional<IntArray>& indices,
+             const Rows& distances, const Rows& initial, const std::optional<IntArray>& classes,
+             const Rows& targets) {
+            UmapData data;
+            data.rows = matrix_view(rows);
             std::optional<KnnGraph> graph;
-            if (indices && distances) graph = graph_from(*indices, *distances);
+            if (indices && distances) data.graph = &graph.emplace(graph_from(*indices, *distances));
+            if (initial) data.initial = matrix_view(*initial);
+            if (targets) data.targets = matrix_view(*targets);
+            if (classes) {
+              data.classes = {classes->data(), static_cast<std::size_t>(classes->size())};
+            }
             const py::gil_scoped_release nogil;
-            graph ? self.fit(view, *graph) : self.fit(view);
+            self.fit(data);
           },
-          py::arg("data"), py::arg("indices") = py::none(), py::arg("distances") = py::none())
+          py::arg("rows").noconvert(), py::arg("indices") = py::none(),
+          py::arg("distances") = py::none(), py::arg("initial") = py::none(),
+          py::arg("classes") = py::none(), py::arg("targets") = py::none(), py::keep_alive<1, 2>())
+      .def(
+          "attach_rows",
+          [](UmapProjector& self, const FloatArray& rows) { self.attach_rows(matrix_view(rows)); },
+          py::arg("rows").noconvert(), py::keep_alive<1, 2>())
       .def("embedding",
            [](const UmapProjector& self) { return to_numpy(self.embedding().clone()); })
-      .def("transform",
-           [](const UmapProjector& self, const FloatArray& rows) {
-             const auto view = matrix_view(rows);
-             Matrix placed;
+      .def("snapshots",
+           [](const UmapProjector& self) {
+             py::list maps;
+             for (const Matrix& map : self.snapshots()) maps.append(to_numpy(map.clone()));
+             return maps;
+           })
+      .def("radii", [](const UmapProjector& self) { return to_numpy(self.radii().clone()); })
+      .def("graph",
+           [](const UmapProjector& self) {
+             const UmapGraphView g = self.graph();
+             return py::make_tuple(py::array_t<std::size_t>(g.offsets.size(), g.offsets.data()),
+                                   py::array_t<std::int32_t>(g.columns.size(), g.columns.data()),
+                                   py::array_t<float>(g.weights.size(), g.weights.data()));
+           })
+      .def(
+          "transform",
+          [](const UmapProjector& self, const FloatArray& rows,
+             const std::optional<IntArray>& indices, const Rows& distances) {
+            const auto view = matrix_view(rows);
+            Matrix placed;
+            if (indices && distances) {
+              const KnnGraph graph = graph_from(*indices, *distances);
+              const py::gil_scoped_release nogil;
+              placed = self.transform(view, graph);
+            } else {
+              const py::gil_scoped_release nogil;
+              placed = self.transform(view);
+            }
+            return to_numpy(std::move(placed));
+          },
+          py::arg("rows"), py::arg("indices") = py::none(), py::arg("distances") = py::none())
+      .def("inverse_transform",
+           [](const UmapProjector& self, const FloatArray& points) {
+             const auto view = matrix_view(points);
+             Matrix rows;
              {
                const py::gil_scoped_release nogil;
-               placed = self.transform(view);
+               rows = self.inverse_transform(view);
              }
-             return to_numpy(std::move(placed));
+             return to_numpy(std::move(rows));
            })
+      .def("update",
+           [](UmapProjector& self, const FloatArray& rows) {
+             const auto view = matrix_view(rows);
+             const py::gil_scoped_release nogil;
+             self.update(view);
+           })
+      .def("save", &UmapProjector::save, py::arg("file"), py::arg("with_rows"), py::arg("note"),
+           py::call_guard<py::gil_scoped_release>())
+      .def_static("load", &UmapProjector::load, py::call_guard<py::gil_scoped_release>())
+      .def("set_run",
+           [](UmapProjector& self, int threads, const py::object& progress) {
+             self.set_run(threads, progress_callback(progress), UmapOptions::KeepRows::view);
+           })
+      .def("describe", &UmapProjector::describe, py::arg("note") = "")
+      .def("arrays",
+           [](const UmapProjector& self, bool with_rows) {
+             py::dict held;
+             for (const auto& [name, view] : self.arrays(with_rows)) {
+               held[py::str(name)] = py::array_t<float>({view.rows, view.cols}, view.data);
+             }
+             return held;
+           })
+      .def_static(
+          "restore",
+          [](const std::string& description, const std::map<std::string, FloatArray>& held) {
+            std::map<std::string, MatrixView<const float>> views;
+            for (const auto& [name, array] : held) views[name] = matrix_view(array);
+            return UmapProjector::restore(description, views);
+          })
+      .def_property_readonly("note", &UmapProjector::note)
+      .def_property_readonly("n_features", &UmapProjector::n_features)
       .def_property_readonly("a", &UmapProjector::a)
       .def_property_readonly("b", &UmapProjector::b)
       .def_property_readonly("init_used", &UmapProjector::init_used);
+
+  m.def(
+      "level_density",
+      [](const FloatArray& map, float strength, int threads) {
+        const auto view = matrix_view(map);
+        Matrix level;
+        {
+          const py::gil_scoped_release nogil;
+          level = level_density(view, strength, threads);
+        }
+        return to_numpy(std::move(level));
+      },
+      py::arg("map"), py::arg("strength") = 1.0f, py::arg("threads") = 0);
+  m.def("knows_metric", [](const std::string& name) {
+    try {
+      metric_from_name(name);
+      return true;
+    } catch (const std::invalid_argument&) {
+      return false;
+    }
+  });
 }
 
 }  // namespace knowmap::python

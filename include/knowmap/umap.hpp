@@ -2,8 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "knowmap/knn.hpp"
 #include "knowmap/matrix.hpp"
@@ -12,17 +18,19 @@
 
 namespace knowmap {
 
-/// Names and defaults are umap-learn's.
+/// Names and defaults are umap-learn's, but for the seed, which is always one.
 struct UmapOptions {
   /// Size of the neighbourhood, the point itself counted as umap-learn does;
   /// at least 2. Larger shows more of the whole, smaller more of the detail.
   std::size_t n_neighbors = 15;
-  /// Columns of the map.
+  /// Columns of the map, 1 to 64.
   std::size_t n_components = 2;
   Metric metric = Metric::euclidean;
-  /// Rounds of the layout; 0 = 500 up to 25,000 rows, else 200.
+  /// Rounds of the layout; 0 = chosen by size (`default_epochs`).
   std::size_t n_epochs = 0;
   float learning_rate = 1.0f;
+  /// The start of the layout. `spectral`: eigenvectors of the graph's Laplacian.
+  /// Where `UmapData::initial` is given, that is the start.
   enum class Init { spectral, pca, random } init = Init::spectral;
   /// How close points may lie on the map, in its units.
   float min_dist = 0.1f;
@@ -39,46 +47,169 @@ struct UmapOptions {
   /// Random points that each edge pushes away.
   std::size_t negative_sample_rate = 5;
   std::uint64_t seed = 42;
+  /// Decides what is random in `transform` and `inverse_transform`.
+  std::uint64_t transform_seed = 42;
+
+  /// How much targets count against the data: 0 = not at all, 1 = they alone.
+  float target_weight = 0.5f;
+  /// Neighbourhood among continuous targets; 0 = n_neighbors.
+  std::size_t target_n_neighbors = 0;
+  Metric target_metric = Metric::euclidean;
+
+  /// densMAP (Narayan, Berger, Cho 2021): the map keeps how dense the data are.
+  bool densmap = false;
+  /// Weight of the density term, the last part of the epochs in which it acts,
+  /// and what is added to the variance of the radii, lest it divide by 0.
+  float dens_lambda = 2.0f;
+  float dens_frac = 0.3f;
+  float dens_var_shift = 0.1f;
+  /// Whether local radii of data and map are computed (`radii`).
+  bool output_dens = false;
+
+  /// Lays out each distinct row once. Not with a given graph.
+  bool unique = false;
+  /// Neighbours this far or farther are none; NaN = the largest value that the
+  /// metric has (cosine: 2), infinity where it has none. Rows that this leaves
+  /// without an edge get NaN for a place, as in umap-learn.
+  float disconnection_distance = std::numeric_limits<float>::quiet_NaN();
+
+  /// Spreads the finished map evenly, from 0 (as it is) to 1 (an even disc):
+  /// `level_density`. New rows follow.
+  float density_leveling = 0.0f;
+  /// Edges one after the other in umap-learn's own order and with its random
+  /// numbers, on one thread: a reference to compare with, several times slower.
+  bool serial = false;
+  /// Epochs after which the map is kept (`snapshots`), rising.
+  std::vector<std::size_t> snapshot_epochs;
+
+  /// What becomes of the rows given to `fit`, which `transform`, `update` and
+  /// `inverse_transform` need: copied; looked at in the caller's memory, which
+  /// must then outlive the projector unchanged; or let go.
+  enum class KeepRows { copy, view, none } keep_rows = KeepRows::copy;
+  /// Whether the fuzzy graph is kept (`graph`).
+  bool keep_graph = false;
   /// Threads, 0 = one for each core. The map's bytes do not depend on it.
   int threads = 0;
   ProgressCallback progress;
 };
 
-/// UMAP (McInnes, Healy, Melville 2018, arXiv 1802.03426): from a neighbour
-/// graph to a map. Not thread-safe while `fit` runs; `transform` is const.
+/// What a map is made from. All but `rows` may be left out; `rows` too, where
+/// `graph` is given (then nothing can be transformed).
+struct UmapData {
+  MatrixView<const float> rows;  ///< (n, d), finite
+  /// Neighbours already known: self left out, n_neighbors - 1 or more columns;
+  /// further columns are set aside.
+  const KnnGraph* graph = nullptr;
+  /// (n, n_components) where the layout starts; equal places are parted by noise.
+  MatrixView<const float> initial;
+  /// n classes to be drawn together, -1 = not known.
+  std::span<const std::int32_t> classes;
+  /// (n, t) continuous targets, instead of classes.
+  MatrixView<const float> targets;
+};
+
+/// A symmetric weighted graph by rows: the edges of row i are at
+/// [offsets[i], offsets[i + 1]), columns rising.
+struct UmapGraphView {
+  std::span<const std::size_t> offsets;
+  std::span<const std::int32_t> columns;
+  std::span<const float> weights;
+};
+
+/// UMAP (McInnes, Healy, Melville 2018, arXiv 1802.03426): from rows or a
+/// neighbour graph to a map. Const members may be called from several threads.
 class KNOWMAP_EXPORT UmapProjector {
  public:
+  /// Throws `std::invalid_argument` for an option out of range.
   explicit UmapProjector(UmapOptions options = {});
   UmapProjector(UmapProjector&&) noexcept;
   UmapProjector& operator=(UmapProjector&&) noexcept;
   ~UmapProjector();
 
-  /// Finds neighbours of `data` (n, d) and lays them out; keeps a copy of the
-  /// data for `transform`. Throws `std::invalid_argument` on NaN, infinity, or
-  /// options out of range; `CancelledError`.
-  const Matrix& fit(MatrixView<const float> data);
-  /// The same from neighbours already known (self left out, n_neighbors - 1 or
-  /// more columns; further columns are set aside). `data` may be empty: then
-  /// `transform` throws.
-  const Matrix& fit(MatrixView<const float> data, const KnnGraph& graph);
+  /// Makes the map. Throws `std::invalid_argument` on NaN, infinity or shapes
+  /// that do not fit; `CancelledError`.
+  const Matrix& fit(const UmapData& data);
+  const Matrix& fit(MatrixView<const float> rows) {
+    return fit(UmapData{rows, nullptr, {}, {}, {}});
+  }
+  const Matrix& fit(MatrixView<const float> rows, const KnnGraph& graph) {
+    return fit(UmapData{rows, &graph, {}, {}, {}});
+  }
 
   /// (n, n_components), the map of the rows given to `fit`.
   const Matrix& embedding() const;
-  /// Places new rows (m, d) on the fitted map. Each row gets the same bytes
-  /// whatever other rows come with it.
+  /// The map after each of `snapshot_epochs`, and the last.
+  const std::vector<Matrix>& snapshots() const;
+  /// The fuzzy graph that was laid out; empty unless `keep_graph`.
+  UmapGraphView graph() const;
+  /// (n, 2): logarithms of the local radii in the data and on the map. Empty
+  /// unless `output_dens`.
+  const Matrix& radii() const;
+
+  /// Places new rows (m, d) on the map, which stays as it is. Each row gets the
+  /// same bytes whatever other rows come with it.
   Matrix transform(MatrixView<const float> rows) const;
+  /// The same with neighbours that the caller found: rows of the map's, nearest
+  /// first, n_neighbors or fewer columns. `rows` only tell new rows apart.
+  Matrix transform(MatrixView<const float> rows, const KnnGraph& graph) const;
+  /// Rows (m, d) that would lie at these points (m, n_components) of the map:
+  /// the mean of the n_neighbors rows nearest on it, weighted by 1 / (1 + a d^2b).
+  /// Independent of the batch too.
+  Matrix inverse_transform(MatrixView<const float> points) const;
+  /// Adds rows (m, d) to the map: the old begin where they lie, the new among
+  /// their neighbours, and all move on for a third of the epochs. Not for maps
+  /// with targets, and only where the rows were kept.
+  const Matrix& update(MatrixView<const float> rows);
 
   const UmapOptions& options() const;
   /// The curve in use.
   float a() const;
   float b() const;
-  /// How the start was made: "spectral", "pca", "random", and the reason where
-  /// that is not what was asked for.
+  /// Columns of the rows given to `fit`; 0 before.
+  std::size_t n_features() const;
+  /// How the start was made: "spectral", "pca", "random", "given", and the
+  /// reason where that is not what was asked for.
   const std::string& init_used() const;
+
+  /// Writes the fitted map as one HDF5 file: options, map, local scales, and
+  /// the rows only if asked; without them `transform` needs `attach_rows`
+  /// after loading. `note` is any text that is to come back. Durable when it
+  /// returns. Throws `CheckpointError`.
+  void save(const std::filesystem::path& file, bool with_rows = false,
+            std::string_view note = {}) const;
+  /// Throws `CheckpointError` where the file is damaged or no map.
+  static UmapProjector load(const std::filesystem::path& file);
+  /// What belongs to a run and is not saved: threads, progress, what becomes of
+  /// rows attached later.
+  void set_run(int threads, ProgressCallback progress, UmapOptions::KeepRows keep_rows);
+  /// The note that was saved.
+  const std::string& note() const;
+  /// Gives a loaded map the rows it was made of (kept as `keep_rows` says);
+  /// `std::invalid_argument` where they are others.
+  void attach_rows(MatrixView<const float> rows);
+
+  /// The same content as `save` writes, in memory: a description (JSON) and
+  /// arrays, which are views of this projector's own.
+  std::string describe(std::string_view note = {}) const;
+  std::map<std::string, MatrixView<const float>> arrays(bool with_rows) const;
+  static UmapProjector restore(std::string_view description,
+                               const std::map<std::string, MatrixView<const float>>& arrays);
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Rounds of the layout where none are given.
+KNOWMAP_EXPORT std::size_t default_epochs(std::size_t rows, bool densmap = false);
+
+/// Moves the points of a map (n, d) part of the way to an even spread over a
+/// disc (a ball) of about the same extent: point = (1 - strength) * old +
+/// strength * transported. The transport is sliced (Rabin, Peyré, Delon, Bernot
+/// 2011): in turned axes, one after the other, points move to where the even
+/// spread has their rank, until they lie evenly. Near points stay near; rows of
+/// NaN stay NaN. Most of a UMAP map is empty otherwise, and most of its points
+/// lie in a small part of it.
+KNOWMAP_EXPORT Matrix level_density(MatrixView<const float> map, float strength, int threads = 0);
 
 }  // namespace knowmap

@@ -25,7 +25,7 @@ from knowmap.build import KnowledgeMap, build_map
 from knowmap.embedder import Embedder
 from knowmap.labeler import Explanation, KnnLabeler, Prediction, TopLabels, Vote
 from knowmap.neighbors import knn_graph, knn_query
-from knowmap.projector import UmapProjector
+from knowmap.projector import UmapProjector, level_density
 from knowmap.propagation import LabelPropagator
 from knowmap.regions import name_grid, name_regions, rename_regions
 from knowmap.store import CheckpointStore
@@ -57,6 +57,7 @@ __all__ = [
     "build_map",
     "knn_graph",
     "knn_query",
+    "level_density",
     "name_grid",
     "name_regions",
     "rename_regions",

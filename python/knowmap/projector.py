@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -11,80 +16,375 @@ from knowmap import _core
 from knowmap.estimator import Estimator
 from knowmap.progress import Callback, callback
 
+_Neighbors = tuple[ArrayLike | None, ...]
+
+# Taken so that programs written for umap-learn run; they choose among ways of its own.
+_TAKEN = ("low_memory", "transform_queue_size", "angular_rp_forest", "force_approximation_algorithm", "tqdm_kwds")
+# Read here, not by the engine.
+_OURS = (*_TAKEN, "precomputed_knn", "progress", "verbose", "metric_kwds", "target_metric_kwds", "transform_mode",
+         "init", "metric", "target_metric", "n_epochs", "random_state", "n_jobs", "target_n_neighbors")
+
 
 class UmapProjector(Estimator):
-    """UMAP with umap-learn's parameter names and scikit-learn's conventions; also importable as `UMAP`.
+    """UMAP with umap-learn's parameters and scikit-learn's conventions; also importable as `UMAP`.
 
-    The same bytes for one `random_state` on any number of threads; `n_jobs` 0 or -1 = one for each core. metric:
-    "euclidean", "cosine", "inner_product". init: "spectral", "pca", "random". precomputed_knn: (indices, distances)
-    with or without the row itself in the first column. After `fit`: `embedding_` (n, n_components) float32,
-    `n_features_in_`, `init_used_` (what the start was made from, and why where that is not what was asked).
+    Where it differs from umap-learn: the map's bytes follow from the input, the options and `random_state` on any
+    number of threads (None is one more seed, 42); `transform` gives a row the same place whatever rows come with it;
+    `output_metric` is not there. `low_memory`, `transform_queue_size`, `angular_rp_forest`,
+    `force_approximation_algorithm` and `tqdm_kwds` are taken and change nothing.
+
+    n_neighbors, n_components (1 to 64), min_dist, spread, a, b, set_op_mix_ratio, local_connectivity,
+    repulsion_strength, negative_sample_rate, learning_rate: as in umap-learn.
+    metric: a name that `knn_graph` knows; "precomputed" (X holds distances, (n, n), and (m, n) in `transform`); or, found
+        by scikit-learn, another of its names or a callable, with metric_kwds.
+    n_epochs: rounds of the layout; None or 0 = 500 up to 25,000 rows, else 200; a list also keeps the map after each
+        of its epochs in `embedding_list_`.
+    init: "spectral", "tswspectral" (the same here), "pca", "random", or an array (n, n_components).
+    random_state: int, None, or a NumPy generator to draw a seed from. transform_seed: the same for `transform`.
+    n_jobs: threads; -1, 0 or None = one for each core.
+    target_metric: "categorical" (y holds classes, -1, None or NaN = not known), or the metric of continuous y.
+        target_weight: how much y counts, 0 to 1; target_n_neighbors: -1 = n_neighbors.
+    densmap, dens_lambda, dens_frac, dens_var_shift: densMAP. output_dens: also gives logarithms of the local radii, in
+        `rad_orig_` and `rad_emb_`, and from `fit_transform`.
+    unique: lays out each distinct row once. disconnection_distance: neighbours as far as this are none; a row left
+        without any gets NaN for a place, with a warning.
+    precomputed_knn: (indices, distances), with or without the row itself in the first column; further entries are
+        passed over.
+    transform_mode: "embedding". verbose: True shows bars, as progress=True does; progress may also be a callable
+        (stage, done, total, unit).
+    density_leveling: 0 to 1, how far the finished map is spread evenly (see `level_density`).
+    serial: edges one after the other in umap-learn's own order, on one thread; a slow reference.
+
+    After `fit`: `embedding_` (n, n_components) float32, `graph_` (SciPy CSR), `n_features_in_`, `init_used_` (what the
+    start was made from, and why where that is not what was asked). X is not copied where it is float32 already: leave
+    it unchanged as long as `transform` is used.
     """
 
-    def __init__(self, n_neighbors: int = 15, n_components: int = 2, metric: str = "euclidean", *,
-                 n_epochs: int | None = None, learning_rate: float = 1.0, init: str = "spectral", min_dist: float = 0.1,
-                 spread: float = 1.0, set_op_mix_ratio: float = 1.0, local_connectivity: float = 1.0,
-                 repulsion_strength: float = 1.0, negative_sample_rate: int = 5, a: float | None = None,
-                 b: float | None = None, random_state: int = 42,
-                 precomputed_knn: tuple[ArrayLike, ArrayLike] | None = None, n_jobs: int = 0,
+    def __init__(self, n_neighbors: int = 15, n_components: int = 2,
+                 metric: str | Callable[..., float] = "euclidean", *, metric_kwds: dict[str, Any] | None = None, n_epochs: int | Sequence[int] | None = None,
+                 learning_rate: float = 1.0, init: str | ArrayLike = "spectral", min_dist: float = 0.1,
+                 spread: float = 1.0, low_memory: bool = True, n_jobs: int | None = -1, set_op_mix_ratio: float = 1.0,
+                 local_connectivity: float = 1.0, repulsion_strength: float = 1.0, negative_sample_rate: int = 5,
+                 transform_queue_size: float = 4.0, a: float | None = None, b: float | None = None,
+                 random_state: Any = None, angular_rp_forest: bool = False, target_n_neighbors: int = -1,
+                 target_metric: str = "categorical", target_metric_kwds: dict[str, Any] | None = None,
+                 target_weight: float = 0.5, transform_seed: int = 42, transform_mode: str = "embedding",
+                 force_approximation_algorithm: bool = False, verbose: bool = False,
+                 tqdm_kwds: dict[str, Any] | None = None, unique: bool = False, densmap: bool = False,
+                 dens_lambda: float = 2.0, dens_frac: float = 0.3, dens_var_shift: float = 0.1,
+                 output_dens: bool = False, disconnection_distance: float | None = None,
+                 precomputed_knn: _Neighbors | None = None, density_leveling: float = 0.0, serial: bool = False,
                  progress: bool | Callback = False) -> None:
         self.n_neighbors = n_neighbors
         self.n_components = n_components
         self.metric = metric
+        self.metric_kwds = metric_kwds
         self.n_epochs = n_epochs
         self.learning_rate = learning_rate
         self.init = init
         self.min_dist = min_dist
         self.spread = spread
+        self.low_memory = low_memory
+        self.n_jobs = n_jobs
         self.set_op_mix_ratio = set_op_mix_ratio
         self.local_connectivity = local_connectivity
         self.repulsion_strength = repulsion_strength
         self.negative_sample_rate = negative_sample_rate
+        self.transform_queue_size = transform_queue_size
         self.a = a
         self.b = b
         self.random_state = random_state
+        self.angular_rp_forest = angular_rp_forest
+        self.target_n_neighbors = target_n_neighbors
+        self.target_metric = target_metric
+        self.target_metric_kwds = target_metric_kwds
+        self.target_weight = target_weight
+        self.transform_seed = transform_seed
+        self.transform_mode = transform_mode
+        self.force_approximation_algorithm = force_approximation_algorithm
+        self.verbose = verbose
+        self.tqdm_kwds = tqdm_kwds
+        self.unique = unique
+        self.densmap = densmap
+        self.dens_lambda = dens_lambda
+        self.dens_frac = dens_frac
+        self.dens_var_shift = dens_var_shift
+        self.output_dens = output_dens
+        self.disconnection_distance = disconnection_distance
         self.precomputed_knn = precomputed_knn
-        self.n_jobs = n_jobs
+        self.density_leveling = density_leveling
+        self.serial = serial
         self.progress = progress
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Lays out the rows of X (n, d). y is there for scikit-learn's sake. Raises ValueError."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
-        params = self.get_params()
-        for ours in ("precomputed_knn", "progress"):
-            params.pop(ours)
-        params["n_jobs"] = max(0, self.n_jobs if self.n_jobs is not None else 0)
-        with callback(self.progress) as report:
-            core = _core.UmapProjector(params, report)
-            core.fit(X, *self._known_neighbors(len(X)))
-        self._core = core
-        self.embedding_: NDArray[np.float32] = core.embedding()
-        self.init_used_: str = core.init_used
-        self.n_features_in_: int = X.shape[1]
+    # --- making a map ---------------------------------------------------------
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Lays out the rows of X (n, d), drawn to the targets y (n,) where given. Raises ValueError, CancelledError."""
+        rows = self._check_rows(X, fitting=True)
+        targets = self._targets(y, len(rows))
+        with self._report() as report:
+            core = _core.UmapProjector(self._engine_params(), report)
+            indices, distances = self._known_neighbors(rows)
+            core.fit(rows, indices, distances, self._given_start(), *targets)
+        self._take(core)
+        lost = int(np.isnan(self.embedding_[:, 0]).sum())
+        if lost:
+            warnings.warn(f"{lost} rows have no neighbour nearer than disconnection_distance: their places are NaN",
+                          stacklevel=2)
         return self
 
-    def fit_transform(self, X: ArrayLike, y: Any = None) -> NDArray[np.float32]:
-        """`fit`, then the map of the same rows: float32 (n, n_components)."""
-        return self.fit(X, y).embedding_
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
+        """`fit`, then the map of the same rows: float32 (n, n_components); with `output_dens` also the radii."""
+        self.fit(X, y)
+        return (self.embedding_, self.rad_orig_, self.rad_emb_) if self.output_dens else self.embedding_
+
+    def update(self, X: ArrayLike) -> Self:
+        """Adds the rows of X: old ones begin where they lie, new ones among their neighbours; all move a little."""
+        self._require_fitted("_core")
+        self._engine_knows_metric("update")
+        self._core.update(self._check_rows(X, fitting=False))
+        self._take(self._core)
+        return self
+
+    # --- asking it ------------------------------------------------------------
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Places new rows on the fitted map; each gets the same bytes whatever rows come with it."""
-        if not hasattr(self, "_core"):
-            raise ValueError("this UmapProjector is not fitted yet; call fit first")
-        X = np.ascontiguousarray(X, dtype=np.float32)
-        if X.ndim != 2 or X.shape[1] != self.n_features_in_:
-            raise ValueError(f"expected rows of {self.n_features_in_} numbers, got an array of shape {X.shape}")
-        return self._core.transform(X)
+        self._require_fitted("_core")
+        rows = self._check_rows(X, fitting=False)
+        if self.metric == "precomputed" or not _known(self.metric):
+            k = min(self.n_neighbors, len(self.embedding_))
+            return self._core.transform(rows, *self._search_neighbors(rows, k, new=True))
+        return self._core.transform(rows)
 
-    def _known_neighbors(self, rows: int) -> tuple[NDArray[np.int32] | None, NDArray[np.float32] | None]:
-        if self.precomputed_knn is None:
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Rows (m, d) that would lie at the points X (m, n_components) of the map."""
+        self._require_fitted("_core")
+        if self.metric == "precomputed":
+            raise ValueError("inverse_transform needs vectors; this map was made from distances")
+        return self._core.inverse_transform(np.ascontiguousarray(X, dtype=np.float32))
+
+    @property
+    def graph_(self) -> Any:
+        """The fuzzy graph as a SciPy CSR matrix (n, n)."""
+        self._require_fitted("_core")
+        from scipy.sparse import csr_matrix
+
+        offsets, columns, weights = self._core.graph()
+        if len(offsets) == 0:
+            raise AttributeError("the fuzzy graph is not kept in saved maps; fit again to have it")
+        n = len(offsets) - 1
+        return csr_matrix((weights, columns, offsets.astype(np.int64)), shape=(n, n))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Names of the map's columns: umapprojector0, umapprojector1, ..."""
+        self._require_fitted("_core")
+        prefix = type(self).__name__.lower()
+        return np.asarray([f"{prefix}{i}" for i in range(self.embedding_.shape[1])], dtype=object)
+
+    # --- keeping it -----------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, with_data: bool = False) -> None:
+        """Writes the map as one HDF5 file, without X unless asked; `load` then wants X before it can transform."""
+        self._require_fitted("_core")
+        kept = {name: value for name, value in self.get_params().items()
+                if name not in ("precomputed_knn", "progress") and _plain(value)}
+        self._core.save(os.fspath(path), with_data, json.dumps(kept))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], X: ArrayLike | None = None) -> Self:
+        """Reads a saved map. X: the rows it was made of, where they were not saved. Raises CheckpointError."""
+        core = _core.UmapProjector.load(os.fspath(path))
+        params = json.loads(core.note) if core.note else {}
+        self = cls(**{name: value for name, value in params.items() if name in cls._parameter_names()})
+        core.set_run(_threads(self.n_jobs), None)
+        self.n_features_in_ = core.n_features
+        if X is not None:
+            core.attach_rows(self._check_rows(X, fitting=False))
+        self._take(core)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        core = state.pop("_core", None)
+        if core is not None:
+            try:
+                arrays = core.arrays(True)
+            except ValueError:  # loaded without its rows
+                arrays = core.arrays(False)
+            state["_engine_state"] = (core.describe(), arrays)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        engine_state = state.pop("_engine_state", None)
+        self.__dict__.update(state)
+        if engine_state is not None:
+            self._core = _core.UmapProjector.restore(*engine_state)
+            self._core.set_run(_threads(self.n_jobs), None)
+
+    # --- scikit-learn ---------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_core")
+
+    def __sklearn_tags__(self) -> Any:
+        # Called by scikit-learn alone, so it is there.
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(estimator_type="transformer", target_tags=TargetTags(required=False),
+                    transformer_tags=TransformerTags(preserves_dtype=["float32"]),
+                    input_tags=InputTags(pairwise=self.metric == "precomputed"))
+
+    # --- inside ---------------------------------------------------------------
+
+    def _take(self, core: Any) -> None:
+        self._core = core
+        self.embedding_: NDArray[np.float32] = core.embedding()
+        self.init_used_: str = core.init_used
+        if self.output_dens:
+            self.rad_orig_, self.rad_emb_ = core.radii().T.copy()
+        if _several(self.n_epochs):
+            self.embedding_list_ = core.snapshots()
+
+    @contextmanager
+    def _report(self) -> Iterator[Callback | None]:
+        with callback(self.progress if callable(self.progress) else bool(self.progress or self.verbose)) as report:
+            yield report
+
+    def _engine_params(self) -> dict[str, Any]:
+        if self.transform_mode != "embedding":
+            raise ValueError(f"transform_mode must be 'embedding', not {self.transform_mode!r}; "
+                             "the graph of a fitted map is its graph_")
+        params = {name: value for name, value in self.get_params().items() if name not in _OURS}
+        several = _several(self.n_epochs)
+        if several:
+            params["snapshot_epochs"] = sorted({int(epoch) for epoch in self.n_epochs})
+        params["n_epochs"] = max(self.n_epochs) if several else self.n_epochs
+        params["init"] = self.init if isinstance(self.init, str) else "random"
+        # Where the engine is given neighbours, their metric has no part in it.
+        params["metric"] = self.metric if _known(self.metric) else "euclidean"
+        params["target_metric"] = "euclidean" if self.target_metric == "categorical" else self.target_metric
+        params["target_n_neighbors"] = max(0, self.target_n_neighbors)
+        params["random_state"] = _seed(self.random_state)
+        params["n_jobs"] = _threads(self.n_jobs)
+        return params
+
+    def _given_start(self) -> NDArray[np.float32] | None:
+        return None if isinstance(self.init, str) else np.ascontiguousarray(self.init, dtype=np.float32)
+
+    def _targets(self, y: ArrayLike | None, rows: int) -> tuple[Any, Any]:
+        """Classes, or continuous targets, for the engine."""
+        if y is None:
             return None, None
-        indices = np.asarray(self.precomputed_knn[0], dtype=np.int32)
-        distances = np.asarray(self.precomputed_knn[1], dtype=np.float32)
-        if indices.shape != distances.shape or indices.ndim != 2 or len(indices) != rows:
-            raise ValueError(f"precomputed_knn must be two arrays of shape ({rows}, k), "
+        values = np.asarray(y)
+        if len(values) != rows:
+            raise ValueError(f"y has {len(values)} entries, X {rows} rows")
+        if self.target_metric != "categorical":
+            values = np.ascontiguousarray(values, dtype=np.float32)
+            return None, values.reshape(rows, -1)
+        return _class_numbers(values.reshape(rows)), None
+
+    def _known_neighbors(self, rows: NDArray[np.float32]) -> tuple[Any, Any]:
+        """Neighbours that the engine need not find, self left out."""
+        given = self.precomputed_knn
+        if given is None or given[0] is None:
+            if self.metric != "precomputed" and _known(self.metric):
+                return None, None
+            return self._search_neighbors(rows, max(1, min(self.n_neighbors, len(rows) - 1) - 1), new=False)
+        indices = np.asarray(given[0], dtype=np.int32)
+        distances = np.asarray(given[1], dtype=np.float32)
+        if indices.shape != distances.shape or indices.ndim != 2 or len(indices) != len(rows):
+            raise ValueError(f"precomputed_knn must be two arrays of shape ({len(rows)}, k), "
                              f"got {indices.shape} and {distances.shape}")
         # umap-learn's own graphs name the row itself first.
-        if rows and np.array_equal(indices[:, 0], np.arange(rows)):
+        if np.array_equal(indices[:, 0], np.arange(len(rows))):
             indices, distances = indices[:, 1:], distances[:, 1:]
         return np.ascontiguousarray(indices), np.ascontiguousarray(distances)
+
+    def _search_neighbors(self, rows: NDArray[np.float32], k: int, *, new: bool) -> tuple[Any, Any]:
+        """Neighbours by metrics that the engine does not have: from given distances, or by scikit-learn."""
+        if self.metric == "precomputed":
+            if not new and rows.shape[0] != rows.shape[1]:
+                raise ValueError(f"precomputed distances must be a square matrix, not {rows.shape}")
+            distances = rows if new else rows.copy()
+            if not new:
+                np.fill_diagonal(distances, np.inf)
+            if np.isnan(distances).any():
+                raise ValueError("the precomputed distances hold NaN")
+            indices = np.argsort(distances, axis=1, kind="stable")[:, :k].astype(np.int32)
+            near = np.take_along_axis(distances, indices, axis=1)
+            return np.where(np.isinf(near), -1, indices).astype(np.int32), near
+        try:
+            from sklearn.neighbors import NearestNeighbors
+        except ImportError:
+            raise ValueError(f"metric {self.metric!r} is not one of knowmap's own, and scikit-learn, which might know "
+                             "it, is not installed") from None
+        if not new:
+            jobs = None if callable(self.metric) else -1
+            self._searcher = NearestNeighbors(metric=self.metric, metric_params=self.metric_kwds, n_jobs=jobs).fit(rows)
+            k = min(k, len(rows) - 1)
+            if k < 1:
+                return np.full((1, 1), -1, np.int32), np.full((1, 1), np.inf, np.float32)
+            distances, indices = self._searcher.kneighbors(n_neighbors=k)
+        else:
+            distances, indices = self._searcher.kneighbors(rows, n_neighbors=k)
+        return indices.astype(np.int32), distances.astype(np.float32)
+
+    def _engine_knows_metric(self, what: str) -> None:
+        if self.metric == "precomputed" or not _known(self.metric):
+            raise ValueError(f"{what} does not go with metric {self.metric!r}; fit anew")
+
+
+def level_density(map_: ArrayLike, strength: float = 1.0, *, n_jobs: int | None = -1) -> NDArray[np.float32]:
+    """Spreads the points of a map (n, d) evenly over a disc, part of the way: strength 0 (not at all) to 1.
+
+    Sliced optimal transport; near points stay near. The same as `UmapProjector(density_leveling=...)`, for any map.
+    """
+    return _core.level_density(np.ascontiguousarray(map_, dtype=np.float32), strength, _threads(n_jobs))
+
+
+def _known(metric: Any) -> bool:
+    return isinstance(metric, str) and _core.knows_metric(metric)
+
+
+def _several(n_epochs: Any) -> bool:
+    return isinstance(n_epochs, (list, tuple, np.ndarray))
+
+
+def _threads(n_jobs: int | None) -> int:
+    return max(0, n_jobs or 0)
+
+
+def _seed(random_state: Any) -> int:
+    if random_state is None:
+        return 42
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return random_state
+
+
+def _class_numbers(y: NDArray[Any]) -> NDArray[np.int32]:
+    """Classes as 0, 1, ..., in the order of their values; -1 for those not known."""
+    if y.dtype.kind == "f":
+        unknown = np.isnan(y) | (y == -1)
+    elif y.dtype.kind in "iu":
+        unknown = y == -1
+    else:
+        unknown = np.asarray([v is None or v != v or (not isinstance(v, str) and v == -1) for v in y.tolist()], bool)
+    numbers = np.full(len(y), -1, np.int32)
+    known = y[~unknown]
+    if known.dtype == object:
+        known = known.astype(str)
+    numbers[~unknown] = np.unique(known, return_inverse=True)[1]
+    return numbers
+
+
+def _plain(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -83,7 +83,9 @@ class MapRun {
                                      [&] { return knn_graph(rows(), graph_options()); });
     map_.coordinates =
         stage<Matrix>("layout", layout_key(), encode_coordinates, decode_coordinates, [&] {
-          UmapProjector projector(options_.umap);
+          UmapOptions umap = options_.umap;
+          umap.keep_rows = UmapOptions::KeepRows::none;  // nothing is transformed here
+          UmapProjector projector(std::move(umap));
           return projector.fit(rows(), map_.neighbors).clone();
         });
     if (options_.through == MapOptions::Through::regions) label();
@@ -164,6 +166,12 @@ class MapRun {
             {"repulsion_strength", text(u.repulsion_strength)},
             {"negative_sample_rate", std::to_string(u.negative_sample_rate)},
             {"seed", std::to_string(u.seed)},
+            {"densmap", u.densmap ? text(u.dens_lambda) + " " + text(u.dens_frac) + " " +
+                                        text(u.dens_var_shift)
+                                  : "no"},
+            {"disconnection_distance", text(u.disconnection_distance)},
+            {"density_leveling", text(u.density_leveling)},
+            {"serial", u.serial ? "yes" : "no"},
             {"engine", version()}};
   }
 

@@ -138,32 +138,31 @@ Matrix membership_strengths(const KnnGraph& graph, std::size_t columns, const Sm
   return strengths;
 }
 
-SparseGraph fuzzy_union(const KnnGraph& graph, const Matrix& strengths, float mix_ratio,
-                        Workers& workers) {
-  const std::size_t n = strengths.rows();
-  const std::size_t columns = strengths.cols();
+namespace {
+
+struct Edge {
+  std::int32_t column;
+  float weight;
+  bool operator<(const Edge& other) const { return column < other.column; }
+};
+
+/// The union of a directed graph with its transpose. `each(i, emit)` calls
+/// emit(column, weight) for every edge of row i, in any order.
+template <class Each>
+SparseGraph symmetric(std::size_t n, float mix_ratio, const Each& each, Workers& workers) {
   // The transpose, by counting: rows come out with their columns rising.
   std::vector<std::size_t> offsets(n + 1, 0);
   for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < columns; ++j) {
-      if (strengths(i, j) > 0) ++offsets[static_cast<std::size_t>(graph.indices(i, j)) + 1];
-    }
+    each(i, [&](std::int32_t column, float) { ++offsets[static_cast<std::size_t>(column) + 1]; });
   }
   for (std::size_t i = 0; i < n; ++i) offsets[i + 1] += offsets[i];
-  struct Edge {
-    std::int32_t column;
-    float weight;
-    bool operator<(const Edge& other) const { return column < other.column; }
-  };
   std::vector<Edge> back(offsets[n]);
   {
     std::vector<std::size_t> next(offsets.begin(), offsets.end() - 1);
     for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < columns; ++j) {
-        if (!(strengths(i, j) > 0)) continue;
-        back[next[static_cast<std::size_t>(graph.indices(i, j))]++] = {static_cast<std::int32_t>(i),
-                                                                       strengths(i, j)};
-      }
+      each(i, [&](std::int32_t column, float weight) {
+        back[next[static_cast<std::size_t>(column)]++] = {static_cast<std::int32_t>(i), weight};
+      });
     }
   }
 
@@ -173,9 +172,7 @@ SparseGraph fuzzy_union(const KnnGraph& graph, const Matrix& strengths, float mi
   result.offsets.assign(n + 1, 0);
   const auto merge = [&](std::size_t i, std::vector<Edge>& forth, const auto& emit) {
     forth.clear();
-    for (std::size_t j = 0; j < columns; ++j) {
-      if (strengths(i, j) > 0) forth.push_back({graph.indices(i, j), strengths(i, j)});
-    }
+    each(i, [&](std::int32_t column, float weight) { forth.push_back({column, weight}); });
     std::sort(forth.begin(), forth.end());
     const Edge* b = back.data() + offsets[i];
     const Edge* b_end = back.data() + offsets[i + 1];
@@ -218,6 +215,27 @@ SparseGraph fuzzy_union(const KnnGraph& graph, const Matrix& strengths, float mi
     }
   });
   return result;
+}
+
+}  // namespace
+
+SparseGraph fuzzy_union(const KnnGraph& graph, const Matrix& strengths, float mix_ratio,
+                        Workers& workers) {
+  const auto each = [&](std::size_t i, const auto& emit) {
+    for (std::size_t j = 0; j < strengths.cols(); ++j) {
+      if (strengths(i, j) > 0) emit(graph.indices(i, j), strengths(i, j));
+    }
+  };
+  return symmetric(strengths.rows(), mix_ratio, each, workers);
+}
+
+SparseGraph fuzzy_union(const SparseGraph& directed, Workers& workers) {
+  const auto each = [&](std::size_t i, const auto& emit) {
+    for (std::size_t e = directed.offsets[i]; e < directed.offsets[i + 1]; ++e) {
+      emit(directed.columns[e], directed.weights[e]);
+    }
+  };
+  return symmetric(directed.rows(), 1.0f, each, workers);
 }
 
 void drop_weak_edges(SparseGraph& graph, std::size_t n_epochs) {

@@ -47,6 +47,8 @@ Matrix membership_strengths(const KnnGraph& graph, std::size_t columns, const Sm
 /// what lies between them. Symmetric; pairs of strength 0 are left out.
 SparseGraph fuzzy_union(const KnnGraph& graph, const Matrix& strengths, float mix_ratio,
                         Workers& workers);
+/// The union of a directed graph with its transpose.
+SparseGraph fuzzy_union(const SparseGraph& directed, Workers& workers);
 
 /// Takes out edges so weak that `n_epochs` rounds would never sample them.
 void drop_weak_edges(SparseGraph& graph, std::size_t n_epochs);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/random.hpp"
+#include "umap/make_map.hpp"
 
 namespace knowmap::umap {
 
@@ -98,6 +99,19 @@ Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t s
   return start;
 }
 
+namespace {
+
+/// A normal number of mean 0 and deviation 1 (Box and Muller; one of the pair).
+double normal(std::uint64_t seed, std::uint64_t item, std::uint64_t step) {
+  const std::uint64_t bits = random_bits(seed, RandomStage::initial, item, step);
+  const double radius = std::sqrt(-2 * std::log(1 - unit(bits)));
+  return radius * std::cos(2 * std::numbers::pi * unit(mix(bits)));
+}
+
+constexpr std::uint64_t kNoise = 1u << 20;
+
+}  // namespace
+
 void scale_with_noise(Matrix& start, std::uint64_t seed) {
   double most = 0;
   for (std::size_t i = 0; i < start.size(); ++i) {
@@ -106,12 +120,25 @@ void scale_with_noise(Matrix& start, std::uint64_t seed) {
   const double by = most > 0 ? 10 / most : 0;
   for (std::size_t i = 0; i < start.rows(); ++i) {
     for (std::size_t d = 0; d < start.cols(); ++d) {
-      // Box and Muller: one of the pair is enough.
-      const std::uint64_t bits = random_bits(seed, RandomStage::initial, i, d + (1u << 20));
-      const double radius = std::sqrt(-2 * std::log(1 - unit(bits)));
-      const double angle = 2 * std::numbers::pi * unit(mix(bits));
       start(i, d) = static_cast<float>(static_cast<double>(start(i, d)) * by) +
-                    static_cast<float>(1e-4 * radius * std::cos(angle));
+                    static_cast<float>(1e-4 * normal(seed, i, d + kNoise));
+    }
+  }
+}
+
+void part_equal_places(Matrix& start, std::uint64_t seed) {
+  if (distinct_rows(start).first.size() == start.rows()) return;
+  float least = start(0, 0);
+  float most = least;
+  for (std::size_t i = 0; i < start.size(); ++i) {
+    least = std::min(least, start.data()[i]);
+    most = std::max(most, start.data()[i]);
+  }
+  const double extent = most > least ? static_cast<double>(most - least) : 1.0;
+  const double noise = 1e-3 * extent / std::sqrt(static_cast<double>(start.rows()));
+  for (std::size_t i = 0; i < start.rows(); ++i) {
+    for (std::size_t d = 0; d < start.cols(); ++d) {
+      start(i, d) += static_cast<float>(noise * normal(seed, i, d + kNoise));
     }
   }
 }

@@ -19,6 +19,10 @@ Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t s
 /// 1e-4, so that equal rows part, as umap-learn does.
 void scale_with_noise(Matrix& start, std::uint64_t seed);
 
+/// Adds noise far smaller than the gaps between places where some are equal: no
+/// force would ever part them.
+void part_equal_places(Matrix& start, std::uint64_t seed);
+
 /// Shifts and scales each column to [0, 10].
 void fit_to_box(Matrix& start);
 

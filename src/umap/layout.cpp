@@ -1,7 +1,10 @@
 #include "umap/layout.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <barrier>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "support/isa.hpp"
@@ -42,13 +45,15 @@ ForceKernel force_kernel() {
 
 namespace {
 
+/// Up to this many vertices, passes are so short that what lies between them
+/// counts: lists are kept, and threads go from pass to pass together.
+constexpr std::size_t kShort = 50000;
+/// Up to this many the calling thread runs them: waking others would take longer.
+constexpr std::size_t kAlone = 2048;
 /// Groups of pairs. More make it more like one edge at a time, and cost a round
 /// of all vertices each; with many vertices few of a vertex's neighbours move at
 /// a time anyway.
-std::size_t groups_for(std::size_t n) { return n <= 50000 ? 8 : 4; }
-/// Up to this many vertices a pass is run by the calling thread: waking others
-/// would take longer.
-constexpr std::size_t kAlone = 512;
+std::size_t groups_for(std::size_t n) { return n <= kShort ? 8 : 4; }
 
 /// The group of a pair, the same from both its ends.
 std::size_t group_of(std::size_t a, std::size_t b, std::size_t groups) {
@@ -67,6 +72,10 @@ std::vector<std::uint32_t> sample_rates(std::span<const float> weights, float la
   return rates;
 }
 
+bool is_sampled(std::uint32_t rate, std::uint32_t epoch) {
+  return ((rate * epoch) & 0x7fffffffu) < rate;
+}
+
 float learning_rate_at(float initial, std::size_t epoch, std::size_t n_epochs) {
   // umap-learn lowers the rate after an epoch by that epoch's number.
   const double gone = epoch == 0 ? 0 : static_cast<double>(epoch - 1);
@@ -74,14 +83,20 @@ float learning_rate_at(float initial, std::size_t epoch, std::size_t n_epochs) {
                             (1 - gone / static_cast<double>(n_epochs)));
 }
 
-Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& options)
+Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& options,
+               DensityTerm* density)
     : options_(options),
       groups_(groups_for(graph.rows())),
       offsets_(graph.rows() * groups_ + 1),
       tails_(graph.size()),
       rates_(graph.size()),
+      density_(density),
+      graph_(density != nullptr ? &graph : nullptr),
+      weights_(density != nullptr ? graph.size() : 0),
+      ranges_((graph.rows() + kLayoutGrain - 1) / kLayoutGrain),
       positions_(std::move(start)),
-      next_(positions_.rows(), positions_.cols()) {
+      next_(positions_.rows(), positions_.cols()),
+      keep_lists_(graph.rows() <= kShort) {
   const std::size_t n = graph.rows();
   float largest = 0;
   for (const float w : graph.weights) largest = std::max(largest, w);
@@ -102,59 +117,136 @@ Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& opti
       const std::size_t at = next[groups[e] * n + v]++;
       tails_[at] = graph.columns[e];
       rates_[at] = rates[e];
+      if (density != nullptr) weights_[at] = graph.weights[e];
     }
-  }
-  for (std::size_t v = 0; v < graph.rows(); v += kLayoutGrain) {
-    const std::size_t end = std::min(graph.rows(), v + kLayoutGrain);
-    widest_ = std::max(widest_, graph.offsets[end] - graph.offsets[v]);
   }
 }
 
-void Layout::run_pass(const LayoutStep& step, Workers& workers, Monitor* monitor) {
-  const LayoutKernel kernel = layout_kernel();
-  const auto move = [&](std::size_t begin, std::size_t end, int worker) {
-    LayoutScratch scratch;
-    auto& tails = scratch_[static_cast<std::size_t>(worker)];
-    tails.resize(widest_ + 16);
-    scratch.tails = tails.data();
-    kernel(step, begin, end, scratch);
-  };
-  const std::size_t n = positions_.rows();
-  if (n <= kAlone) {
-    for (std::size_t begin = 0; begin < n; begin += kLayoutGrain) {
-      move(begin, std::min(n, begin + kLayoutGrain), 0);
+void Layout::add_density(const LayoutStep& step, std::size_t begin, std::size_t end) const {
+  for (std::size_t v = begin; v < end; ++v) {
+    const float* own = step.positions + v * step.dims;
+    for (std::size_t e = step.offsets[v]; e < step.offsets[v + 1]; ++e) {
+      if (!is_sampled(rates_[e], step.epoch)) continue;
+      const auto w = static_cast<std::size_t>(tails_[e]);
+      const float* other = step.positions + w * step.dims;
+      float d2 = 0;
+      for (std::size_t d = 0; d < step.dims; ++d) d2 += (own[d] - other[d]) * (own[d] - other[d]);
+      const float pull = density_->coefficient(v, w, weights_[e], d2);
+      for (std::size_t d = 0; d < step.dims; ++d) {
+        step.next[v * step.dims + d] +=
+            step.alpha * std::clamp(pull * (own[d] - other[d]), -4.0f, 4.0f);
+      }
     }
-  } else {
-    workers.run_ranges(n, kLayoutGrain, move, monitor);
   }
 }
 
-void Layout::run(std::size_t epochs, Workers& workers, Monitor* monitor) {
-  scratch_.resize(static_cast<std::size_t>(workers.size()));
+LayoutStep Layout::step_of(std::size_t pass, const float* from, float* to) const {
   LayoutStep step{};
+  step.positions = from;
+  step.next = to;
+  step.others = from;
   step.dims = positions_.cols();
   step.n_others = static_cast<std::uint32_t>(positions_.rows());
+  step.offsets = offsets_.data() + pass % groups_ * positions_.rows();
   step.tails = tails_.data();
   step.rates = rates_.data();
+  step.epoch = static_cast<std::uint32_t>(epoch_);
+  const std::uint32_t negatives = options_.negative_sample_rate;
+  step.negatives = pass < groups_ ? (negatives + 1) / 2 : negatives / 2;
+  step.key = random_bits(options_.seed, RandomStage::negative, epoch_, pass);
   step.same = true;
   step.a = options_.a;
   step.b = options_.b;
   step.gamma = options_.repulsion_strength;
-  const std::uint32_t negatives = options_.negative_sample_rate;
+  step.alpha = learning_rate_at(options_.learning_rate, epoch_, options_.n_epochs);
+  return step;
+}
+
+void Layout::run_range(const LayoutStep& step, std::size_t pass, std::size_t range, int worker) {
+  const std::size_t begin = range * kLayoutGrain;
+  const std::size_t end = std::min(positions_.rows(), begin + kLayoutGrain);
+  LayoutScratch& scratch = keep_lists_ ? scratch_[pass % groups_ * ranges_ + range]
+                                       : scratch_[static_cast<std::size_t>(worker)];
+  scratch.listed = keep_lists_ && pass >= groups_;
+  layout_kernel()(step, begin, end, scratch);
+  if (with_density_) add_density(step, begin, end);
+}
+
+void Layout::run_epoch(Workers& workers, Monitor* monitor) {
+  for (std::size_t pass = 0; pass < 2 * groups_; ++pass) {
+    const LayoutStep step = step_of(pass, positions_.data(), next_.data());
+    if (positions_.rows() <= kAlone) {
+      for (std::size_t range = 0; range < ranges_; ++range) run_range(step, pass, range, 0);
+    } else {
+      workers.run(
+          ranges_, [&](std::size_t range, int worker) { run_range(step, pass, range, worker); },
+          monitor);
+    }
+    std::swap(positions_, next_);
+  }
+}
+
+void Layout::run_epoch_together(Workers& workers) {
+  // Every worker takes one item and stays with it to the epoch's end; between
+  // two passes they wait for one another. An even number of passes ends where
+  // it began. Nothing in here throws.
+  const auto team = static_cast<std::size_t>(workers.size());
+  std::barrier<> passed(static_cast<std::ptrdiff_t>(team));
+  std::vector<std::atomic<std::size_t>> next(2 * groups_);
+  float* places[2] = {positions_.data(), next_.data()};
+  workers.run(team, [&](std::size_t, int worker) {
+    for (std::size_t pass = 0; pass < 2 * groups_; ++pass) {
+      const LayoutStep step = step_of(pass, places[pass % 2], places[1 - pass % 2]);
+      for (std::size_t range;
+           (range = next[pass].fetch_add(1, std::memory_order_relaxed)) < ranges_;) {
+        run_range(step, pass, range, worker);
+      }
+      passed.arrive_and_wait();
+    }
+  });
+}
+
+void Layout::make_scratch(std::size_t workers) {
+  const std::size_t lists = keep_lists_ ? groups_ * ranges_ : workers;
+  if (scratch_.size() == lists) return;
+  const std::size_t n = positions_.rows();
+  // Room for the edges of each range of each group, and 16 more: kernels write
+  // whole vectors.
+  std::vector<std::size_t> room(lists, 0);
+  for (std::size_t list = 0; list < groups_ * ranges_; ++list) {
+    const std::size_t* offsets = offsets_.data() + list / ranges_ * n;
+    const std::size_t begin = list % ranges_ * kLayoutGrain;
+    const std::size_t edges = offsets[std::min(n, begin + kLayoutGrain)] - offsets[begin];
+    for (std::size_t l = keep_lists_ ? list : 0; l < (keep_lists_ ? list + 1 : lists); ++l) {
+      room[l] = std::max(room[l], edges + 16);
+    }
+  }
+  scratch_.assign(lists, LayoutScratch{});
+  scratch_tails_.resize(std::accumulate(room.begin(), room.end(), std::size_t{0}));
+  std::size_t at = 0;
+  for (std::size_t l = 0; l < lists; ++l) {
+    scratch_[l].tails = scratch_tails_.data() + at;
+    at += room[l];
+  }
+}
+
+void Layout::run(std::size_t epochs, Workers& workers, Monitor* monitor) {
+  make_scratch(static_cast<std::size_t>(workers.size()));
+  const std::size_t n = positions_.rows();
+  const bool together = n > kAlone && n <= kShort && workers.size() > 1;
   for (const std::size_t last = std::min(options_.n_epochs, epoch_ + epochs); epoch_ < last;
        ++epoch_) {
-    step.epoch = static_cast<std::uint32_t>(epoch_);
-    step.alpha = learning_rate_at(options_.learning_rate, epoch_, options_.n_epochs);
+    const auto all = static_cast<double>(options_.n_epochs);
+    with_density_ = density_ != nullptr && static_cast<double>(epoch_ + 1) >
+                                               all * (1 - static_cast<double>(options_.dens_frac));
+    if (with_density_) density_->prepare(*graph_, positions_, workers);
     // In the first epoch nothing is sampled: no period has gone yet.
-    for (std::size_t pass = 0; epoch_ > 0 && pass < 2 * groups_; ++pass) {
-      step.positions = positions_.data();
-      step.others = positions_.data();
-      step.next = next_.data();
-      step.offsets = offsets_.data() + pass % groups_ * positions_.rows();
-      step.negatives = pass < groups_ ? (negatives + 1) / 2 : negatives / 2;
-      step.key = random_bits(options_.seed, RandomStage::negative, epoch_, pass);
-      run_pass(step, workers, monitor);
-      std::swap(positions_, next_);
+    if (epoch_ > 0) {
+      if (together) {
+        run_epoch_together(workers);
+      } else {
+        run_epoch(workers, monitor);
+      }
     }
     if (monitor != nullptr) {
       monitor->add(1);

@@ -6,6 +6,7 @@
 
 #include "knowmap/matrix.hpp"
 #include "support/parallel.hpp"
+#include "umap/densmap.hpp"
 #include "umap/fuzzy_graph.hpp"
 #include "umap/layout_kernels.hpp"
 
@@ -19,6 +20,8 @@ struct LayoutOptions {
   float repulsion_strength = 1;
   std::uint32_t negative_sample_rate = 5;
   std::uint64_t seed = 42;
+  /// The last part of the epochs in which the density term acts.
+  float dens_frac = 0;
 };
 
 /// The layout of a graph as a state that can be run on, epoch by epoch: `run(5)`
@@ -37,7 +40,9 @@ struct LayoutOptions {
 class Layout {
  public:
   /// `start` is (n, dims) and `graph` symmetric, without edges too weak to be sampled.
-  Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& options);
+  /// With a density term both it and the graph must outlive the layout.
+  Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& options,
+         DensityTerm* density = nullptr);
 
   /// Runs `epochs` more of n_epochs, or what is left.
   void run(std::size_t epochs, Workers& workers, Monitor* monitor = nullptr);
@@ -47,7 +52,13 @@ class Layout {
   Matrix take() && { return std::move(positions_); }
 
  private:
-  void run_pass(const LayoutStep& step, Workers& workers, Monitor* monitor);
+  /// The step of one pass over a group.
+  LayoutStep step_of(std::size_t pass, const float* from, float* to) const;
+  void run_range(const LayoutStep& step, std::size_t pass, std::size_t range, int worker);
+  void run_epoch(Workers& workers, Monitor* monitor);
+  void run_epoch_together(Workers& workers);
+  void make_scratch(std::size_t workers);
+  void add_density(const LayoutStep& step, std::size_t begin, std::size_t end) const;
 
   LayoutOptions options_;
   std::size_t groups_;
@@ -55,16 +66,27 @@ class Layout {
   std::vector<std::size_t> offsets_;
   std::vector<std::int32_t> tails_;
   std::vector<std::uint32_t> rates_;
-  std::size_t widest_ = 0;
+  DensityTerm* density_;
+  const SparseGraph* graph_;
+  std::vector<float> weights_;  ///< where there is a density term
+  std::size_t ranges_;          ///< runs of vertices, each a kernel's call
   Matrix positions_;
   Matrix next_;
-  std::vector<std::vector<std::int32_t>> scratch_;
+  /// Lists of samples: one for each range of each group where they are kept
+  /// between its two passes, else one for each worker.
+  bool keep_lists_;
+  std::vector<LayoutScratch> scratch_;
+  std::vector<std::int32_t> scratch_tails_;
   std::size_t epoch_ = 0;
+  bool with_density_ = false;
 };
 
 /// Samples an epoch of edges of these weights, in 2^-31: the largest is sampled
 /// in every epoch.
 std::vector<std::uint32_t> sample_rates(std::span<const float> weights, float largest);
+
+/// Whether an edge of this rate is sampled in an epoch, as the kernels see it.
+bool is_sampled(std::uint32_t rate, std::uint32_t epoch);
 
 /// The learning rate of an epoch, as umap-learn lowers it.
 float learning_rate_at(float initial, std::size_t epoch, std::size_t n_epochs);

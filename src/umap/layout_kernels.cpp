@@ -4,6 +4,7 @@
 #if defined(__AVX2__)
 // GCC 12's own header trips over its undefined vectors (bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #endif
 
@@ -404,16 +405,15 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
   }
 }
 
-void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch) {
+/// Lists the samples of the vertices [begin, end), and orders these by how many.
+void list_samples(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch) {
   std::uint32_t written = 0;
-  std::uint32_t most = 0;
   for (Size v = begin; v < end; ++v) {
     const std::uint32_t count =
         sampled(step, step.offsets[v], step.offsets[v + 1], scratch.tails + written);
     scratch.begins[v - begin] = written;
     scratch.counts[v - begin] = count;
     written += count;
-    if (count > most) most = count;
   }
   // Vertices with equal numbers of samples share a vector: none waits.
   constexpr std::uint32_t kBins = 64;
@@ -421,11 +421,20 @@ void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch
   const Size n = end - begin;
   const auto bin = [](std::uint32_t count) { return count < kBins ? count : kBins - 1; };
   for (Size v = 0; v < n; ++v) ++bins[bin(scratch.counts[v]) + 1];
+  scratch.idle = bins[1];
   for (std::uint32_t c = 0; c < kBins; ++c) bins[c + 1] += bins[c];
   for (Size v = 0; v < n; ++v) {
     scratch.order[bins[bin(scratch.counts[v])]++] = static_cast<std::uint32_t>(v);
   }
-  for (Size slot = 0; slot < n; slot += static_cast<Size>(kLanes)) {
+}
+
+void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch) {
+  if (!scratch.listed) list_samples(step, begin, end, scratch);
+  const Size n = end - begin;
+  // Who has no sample stays; the others are written over.
+  __builtin_memcpy(step.next + begin * step.dims, step.positions + begin * step.dims,
+                   n * step.dims * sizeof(float));
+  for (Size slot = scratch.idle; slot < n; slot += static_cast<Size>(kLanes)) {
     const Size left = n - slot;
     const Size live = left < static_cast<Size>(kLanes) ? left : static_cast<Size>(kLanes);
     if (step.dims == 2) {

@@ -40,8 +40,12 @@ struct LayoutStep {
 inline constexpr std::size_t kLayoutGrain = 256;
 
 /// Lists of the edges sampled in this part. `tails` holds the range's edges and 16 more.
+/// They are made in a group's first pass of an epoch; where they are kept for
+/// its second, `listed` is set in between.
 struct LayoutScratch {
   std::int32_t* tails;
+  bool listed;
+  std::uint32_t idle;  ///< vertices without a sample, first in `order`
   std::uint32_t begins[kLayoutGrain];
   std::uint32_t counts[kLayoutGrain];
   std::uint32_t order[kLayoutGrain + 16];

@@ -1,8 +1,11 @@
 #include "umap/transform.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
+#include <vector>
 
 #include "support/random.hpp"
 #include "umap/fuzzy_graph.hpp"
@@ -48,7 +51,7 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
   for (std::size_t i = 0; i <= n; ++i) offsets[i] = i * columns;
   workers.run_ranges(n, 256, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin; i < end; ++i) {
-      keys[i] = key_of_row(options.seed, rows.row(i), rows.cols);
+      keys[i] = key_of_row(options.transform_seed, rows.row(i), rows.cols);
       double sum = 0;
       float largest = 0;
       std::size_t same = columns;
@@ -69,6 +72,7 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
           at = static_cast<double>(map(static_cast<std::size_t>(graph.indices(i, same)), d));
         }
         start(i, d) = static_cast<float>(at);
+        if (!(sum > 0)) start(i, d) = std::numeric_limits<float>::quiet_NaN();
       }
       const std::vector<std::uint32_t> row_rates =
           sample_rates({strengths.row(i), columns}, std::max(largest, 1e-30f));
@@ -100,7 +104,7 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
       n, kLayoutGrain,
       [&](std::size_t begin, std::size_t end, int) {
         LayoutStep mine = step;
-        LayoutScratch scratch;
+        LayoutScratch scratch{};
         std::vector<std::int32_t> sampled((end - begin) * columns + 16);
         scratch.tails = sampled.data();
         float* from = start.data();
@@ -110,7 +114,7 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
           mine.positions = from;
           mine.next = to;
           mine.epoch = static_cast<std::uint32_t>(epoch);
-          mine.key = random_bits(options.seed, RandomStage::transform, 0, epoch);
+          mine.key = random_bits(options.transform_seed, RandomStage::transform, 0, epoch);
           mine.alpha = learning_rate_at(options.learning_rate / 4, epoch, n_epochs);
           kernel(mine, begin, end, scratch);
           std::swap(from, to);
@@ -121,6 +125,46 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
       },
       monitor);
   return start;
+}
+
+Matrix rows_at(MatrixView<const float> points, const Matrix& map, MatrixView<const float> rows,
+               const UmapOptions& options) {
+  // Rows without a place (NaN) are nobody's neighbours.
+  std::vector<std::size_t> placed;
+  for (std::size_t i = 0; i < map.rows(); ++i) {
+    if (std::isfinite(map(i, 0))) placed.push_back(i);
+  }
+  Matrix places(placed.size(), map.cols());
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    std::copy_n(map.row(placed[i]), map.cols(), places.row(i));
+  }
+  KnnOptions knn;
+  knn.n_neighbors = std::min(options.n_neighbors, placed.size());
+  knn.metric = Metric::euclidean;
+  knn.threads = options.threads;
+  knn.progress = options.progress;
+  const KnnGraph near = knn_query(places, points, knn);
+  Matrix result(points.rows, rows.cols);
+  Workers workers(options.threads);
+  workers.run_ranges(points.rows, 64, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<double> mean(rows.cols);
+    for (std::size_t i = begin; i < end; ++i) {
+      std::fill(mean.begin(), mean.end(), 0.0);
+      double sum = 0;
+      for (std::size_t j = 0; j < near.n_neighbors(); ++j) {
+        const auto d = static_cast<double>(near.distances(i, j));
+        const double weight = 1 / (1 + static_cast<double>(options.a) *
+                                           std::pow(d, 2 * static_cast<double>(options.b)));
+        const float* row = rows.row(placed[static_cast<std::size_t>(near.indices(i, j))]);
+        for (std::size_t c = 0; c < rows.cols; ++c) mean[c] += weight * static_cast<double>(row[c]);
+        sum += weight;
+      }
+      for (std::size_t c = 0; c < rows.cols; ++c) {
+        result(i, c) = static_cast<float>(mean[c] / sum);
+      }
+    }
+  });
+  return result;
 }
 
 }  // namespace knowmap::umap

@@ -7,128 +7,72 @@
 #include <stdexcept>
 #include <utility>
 
+#include "support/hash128.hpp"
 #include "support/parallel.hpp"
 #include "umap/curve.hpp"
-#include "umap/fuzzy_graph.hpp"
-#include "umap/initial.hpp"
-#include "umap/layout.hpp"
+#include "umap/level.hpp"
+#include "umap/make_map.hpp"
 #include "umap/options.hpp"
-#include "umap/spectral.hpp"
+#include "umap/projector.hpp"
 #include "umap/transform.hpp"
 
 namespace knowmap {
 
 namespace {
 
-void check_graph(const KnnGraph& graph, std::size_t rows, std::size_t columns) {
-  if (graph.size() != rows || graph.distances.rows() != rows ||
-      graph.distances.cols() != graph.indices.cols()) {
-    throw std::invalid_argument("the neighbour graph has " + std::to_string(graph.size()) +
-                                " rows of indices and " + std::to_string(graph.distances.rows()) +
-                                " of distances; the data have " + std::to_string(rows));
+std::string hash_of(MatrixView<const float> rows) {
+  Hasher hasher;
+  hasher.update(rows.data, rows.size() * sizeof(float));
+  return hex(hasher.finish());
+}
+
+Matrix copy_of(MatrixView<const float> rows) {
+  Matrix copy(rows.rows, rows.cols);
+  std::copy_n(rows.data, rows.size(), copy.data());
+  return copy;
+}
+
+Matrix picked(MatrixView<const float> rows, const std::vector<std::size_t>& which) {
+  Matrix some(which.size(), rows.cols);
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    std::copy_n(rows.row(which[i]), rows.cols, some.row(i));
   }
-  if (graph.n_neighbors() < columns) {
-    throw std::invalid_argument("the neighbour graph has " + std::to_string(graph.n_neighbors()) +
-                                " columns; n_neighbors - 1 = " + std::to_string(columns) +
-                                " are needed");
+  return some;
+}
+
+void check_shapes(const UmapData& data, std::size_t n, std::size_t dims) {
+  if (n == 0) throw std::invalid_argument("the data have no rows; a map needs at least one");
+  if (n > std::numeric_limits<std::int32_t>::max() / dims) {
+    throw std::invalid_argument("a map of " + std::to_string(n) + " rows and " +
+                                std::to_string(dims) + " columns is too large");
   }
-  for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < columns; ++j) {
-      const std::int32_t other = graph.indices(i, j);
-      if (other < -1 || (other >= 0 && static_cast<std::size_t>(other) >= rows)) {
-        throw std::invalid_argument("row " + std::to_string(i) +
-                                    " of the neighbour graph names row " + std::to_string(other) +
-                                    " of " + std::to_string(rows));
-      }
-      if (other >= 0 && !std::isfinite(graph.distances(i, j))) {
-        throw std::invalid_argument("row " + std::to_string(i) +
-                                    " of the neighbour graph holds a distance that is not finite");
+  const auto refuse = [&](const char* what, std::size_t rows) {
+    throw std::invalid_argument(std::string(what) + " have " + std::to_string(rows) +
+                                " rows; the data have " + std::to_string(n));
+  };
+  if (!data.initial.empty() && (data.initial.rows != n || data.initial.cols != dims)) {
+    throw std::invalid_argument("the initial places have the shape (" +
+                                std::to_string(data.initial.rows) + ", " +
+                                std::to_string(data.initial.cols) + "), not (" + std::to_string(n) +
+                                ", " + std::to_string(dims) + ")");
+  }
+  if (!data.classes.empty() && data.classes.size() != n) refuse("classes", data.classes.size());
+  if (!data.targets.empty() && data.targets.rows != n) refuse("targets", data.targets.rows);
+  if (!data.classes.empty() && !data.targets.empty()) {
+    throw std::invalid_argument("classes and targets were both given; give one of them");
+  }
+  for (const auto& [what, numbers] :
+       {std::pair{"initial places", data.initial}, std::pair{"targets", data.targets}}) {
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      if (!std::isfinite(numbers.data[i])) {
+        throw std::invalid_argument(std::string(what) + ": row " +
+                                    std::to_string(i / numbers.cols) + " holds NaN or infinity");
       }
     }
   }
 }
 
 }  // namespace
-
-struct UmapProjector::Impl {
-  UmapOptions options;
-  float a = 0;
-  float b = 0;
-  bool fitted = false;
-  Matrix data;
-  Matrix embedding;
-  std::string init_used;
-
-  Matrix start(const umap::SparseGraph& graph, MatrixView<const float> rows, Workers& workers);
-  void lay_out(MatrixView<const float> rows, const KnnGraph& graph, std::size_t columns,
-               Workers& workers);
-};
-
-Matrix UmapProjector::Impl::start(const umap::SparseGraph& graph, MatrixView<const float> rows,
-                                  Workers& workers) {
-  const std::size_t n = graph.rows();
-  const std::size_t dims = options.n_components;
-  UmapOptions::Init init = options.init;
-  std::string reason;
-  Monitor monitor(options.progress, "spectral", 1, "steps");
-  if (init == UmapOptions::Init::spectral) {
-    std::optional<Matrix> found =
-        umap::spectral_start(graph, rows, dims, options.seed, workers, &monitor);
-    monitor.add(1);
-    monitor.finish();
-    if (found) {
-      init_used = "spectral";
-      umap::scale_with_noise(*found, options.seed);
-      return std::move(*found);
-    }
-    reason = " (the eigensolver did not converge)";
-    init = UmapOptions::Init::pca;
-  }
-  if (init == UmapOptions::Init::pca && rows.empty()) {
-    reason += reason.empty() ? " (pca needs the data)" : "";
-    init = UmapOptions::Init::random;
-  }
-  if (init == UmapOptions::Init::pca) {
-    Matrix found = umap::pca_start(rows, dims, options.seed, workers, &monitor);
-    umap::scale_with_noise(found, options.seed);
-    init_used = "pca" + reason;
-    return found;
-  }
-  init_used = "random" + reason;
-  return umap::random_start(n, dims, options.seed);
-}
-
-void UmapProjector::Impl::lay_out(MatrixView<const float> rows, const KnnGraph& graph,
-                                  std::size_t columns, Workers& workers) {
-  const std::size_t n = graph.size();
-  // umap-learn goes down to 200 at 10,000 rows; our epochs are cheap enough to
-  // keep the better map for longer.
-  const std::size_t by_size = n <= 25000 ? 500 : 200;
-  const std::size_t n_epochs = options.n_epochs == 0 ? by_size : options.n_epochs;
-  umap::SparseGraph fuzzy;
-  {
-    const umap::Smoothed smoothed =
-        umap::smooth_distances(graph, columns, options.local_connectivity, true, workers);
-    const Matrix strengths = umap::membership_strengths(graph, columns, smoothed, false, workers);
-    fuzzy = umap::fuzzy_union(graph, strengths, options.set_op_mix_ratio, workers);
-  }
-  umap::drop_weak_edges(fuzzy, n_epochs > 10 ? n_epochs : by_size);
-  Matrix at = start(fuzzy, rows, workers);
-  umap::fit_to_box(at);
-  Monitor monitor(options.progress, "layout", n_epochs, "epochs");
-  umap::Layout layout(
-      fuzzy, std::move(at),
-      {.n_epochs = n_epochs,
-       .learning_rate = options.learning_rate,
-       .a = a,
-       .b = b,
-       .repulsion_strength = options.repulsion_strength,
-       .negative_sample_rate = static_cast<std::uint32_t>(options.negative_sample_rate),
-       .seed = options.seed});
-  layout.run(n_epochs, workers, &monitor);
-  monitor.finish();
-  embedding = std::move(layout).take();
-}
 
 UmapProjector::UmapProjector(UmapOptions options) : impl_(std::make_unique<Impl>()) {
   umap::check_options(options);
@@ -146,83 +90,258 @@ UmapProjector::UmapProjector(UmapProjector&&) noexcept = default;
 UmapProjector& UmapProjector::operator=(UmapProjector&&) noexcept = default;
 UmapProjector::~UmapProjector() = default;
 
-const Matrix& UmapProjector::fit(MatrixView<const float> data) {
-  const UmapOptions& o = impl_->options;
-  if (data.rows == 0) throw std::invalid_argument("data has no rows; a map needs at least one");
-  if (data.cols == 0) throw std::invalid_argument("data has no columns");
+UmapOptions UmapProjector::Impl::with_curve() const {
+  UmapOptions all = options;
+  all.a = a;
+  all.b = b;
+  return all;
+}
+
+void UmapProjector::Impl::keep(MatrixView<const float> given, bool own) {
+  n_features = given.cols;
+  rows_hash = given.empty() ? std::string() : hash_of(given);
+  data = Matrix();
+  rows = {};
+  if (given.empty() || options.keep_rows == UmapOptions::KeepRows::none) return;
+  if (own || options.keep_rows == UmapOptions::KeepRows::copy) {
+    data = copy_of(given);
+    rows = data;
+  } else {
+    rows = given;
+  }
+}
+
+void UmapProjector::Impl::take(umap::MapResult&& made, const std::vector<std::size_t>* which,
+                               Workers& workers) {
+  init_used = std::move(made.init_used);
+  graph = std::move(made.graph);
+  snapshots = std::move(made.snapshots);
+  radii = std::move(made.radii);
+  placed = std::move(made.embedding);
+  if (which != nullptr) {
+    placed = picked(placed, *which);
+    if (!radii.empty()) radii = picked(radii, *which);
+    for (Matrix& snapshot : snapshots) snapshot = picked(snapshot, *which);
+  }
+  leveled = Matrix();
+  if (options.density_leveling > 0) {
+    Monitor monitor(options.progress, "level", 30, "rounds");
+    leveled = umap::level(placed, options.density_leveling, workers, &monitor);
+    monitor.finish();
+  }
+}
+
+KnnGraph UmapProjector::Impl::neighbours(MatrixView<const float> of) const {
   KnnOptions knn;
   // One that is always there, so that two equal rows and one row are no special case.
-  knn.n_neighbors = std::max<std::size_t>(1, std::min(o.n_neighbors, data.rows - 1) - 1);
-  if (data.rows <= 2) knn.n_neighbors = 1;
-  knn.metric = o.metric;
-  knn.seed = o.seed;
-  knn.threads = o.threads;
-  knn.progress = o.progress;
-  const KnnGraph graph = knn_graph(data, knn);
-  return fit(data, graph);
+  knn.n_neighbors = std::max<std::size_t>(1, std::min(options.n_neighbors, of.rows - 1) - 1);
+  if (of.rows <= 2) knn.n_neighbors = 1;
+  knn.metric = options.metric;
+  knn.seed = options.seed;
+  knn.threads = options.threads;
+  knn.progress = options.progress;
+  return knn_graph(of, knn);
 }
 
-const Matrix& UmapProjector::fit(MatrixView<const float> data, const KnnGraph& graph) {
+const Matrix& UmapProjector::fit(const UmapData& data) {
   Impl& s = *impl_;
-  const std::size_t n = graph.size();
-  if (n == 0)
-    throw std::invalid_argument("the neighbour graph has no rows; a map needs at least one");
-  if (n > std::numeric_limits<std::int32_t>::max() / s.options.n_components) {
-    throw std::invalid_argument("a map of " + std::to_string(n) + " rows and " +
-                                std::to_string(s.options.n_components) + " columns is too large");
+  const UmapOptions& o = s.options;
+  if (data.graph == nullptr && data.rows.rows > 0 && data.rows.cols == 0) {
+    throw std::invalid_argument("the data have no columns");
+  }
+  const std::size_t n = data.graph != nullptr ? data.graph->size() : data.rows.rows;
+  check_shapes(data, n, o.n_components);
+  if (o.unique && data.graph != nullptr) {
+    throw std::invalid_argument("unique does not go with neighbours given; leave one of them out");
+  }
+  s.fitted = false;
+  s.supervised = !data.classes.empty() || !data.targets.empty();
+
+  umap::MapInput input;
+  input.rows = data.rows;
+  input.initial = data.initial;
+  input.classes = data.classes;
+  input.targets = data.targets;
+  umap::Distinct distinct;
+  Matrix rows, initial, targets;
+  std::vector<std::int32_t> classes;
+  if (o.unique) {
+    distinct = umap::distinct_rows(data.rows);
+    input.rows = rows = picked(data.rows, distinct.first);
+    if (!data.initial.empty()) input.initial = initial = picked(data.initial, distinct.first);
+    if (!data.targets.empty()) input.targets = targets = picked(data.targets, distinct.first);
+    for (const std::size_t i : distinct.first) {
+      if (!data.classes.empty()) classes.push_back(data.classes[i]);
+    }
+    input.classes = classes;
+  }
+
+  KnnGraph found;
+  input.graph = data.graph;
+  if (input.graph == nullptr) {
+    found = s.neighbours(input.rows);
+    input.graph = &found;
   }
   // umap-learn lowers n_neighbors to n - 1 where there are no more rows than it.
-  const std::size_t counted =
-      n <= s.options.n_neighbors ? std::max<std::size_t>(2, n - 1) : s.options.n_neighbors;
-  const std::size_t columns = counted - 1;
-  check_graph(graph, data.empty() ? n : data.rows, columns);
-  s.fitted = false;
-  Workers workers(s.options.threads);
-  if (n == 1) {
-    s.embedding = Matrix(1, s.options.n_components, 0.0f);
-    s.init_used = "random (a single row)";
-  } else {
-    s.lay_out(data, graph, columns, workers);
-  }
-  Matrix copy(data.rows, data.cols);
-  std::copy(data.data, data.data + data.size(), copy.data());
-  s.data = std::move(copy);
+  const std::size_t laid_out = input.graph->size();
+  input.columns =
+      (laid_out <= o.n_neighbors ? std::max<std::size_t>(2, laid_out - 1) : o.n_neighbors) - 1;
+  umap::check_graph(*input.graph, input.rows.empty() ? laid_out : input.rows.rows, input.columns);
+  Workers workers(o.threads);
+  s.take(umap::make_map(input, s.with_curve(), workers), o.unique ? &distinct.which : nullptr,
+         workers);
+  s.keep(data.rows, false);
   s.fitted = true;
-  return s.embedding;
+  return embedding();
 }
 
-const Matrix& UmapProjector::embedding() const { return impl_->embedding; }
+const Matrix& UmapProjector::embedding() const {
+  return impl_->leveled.empty() ? impl_->placed : impl_->leveled;
+}
+const std::vector<Matrix>& UmapProjector::snapshots() const { return impl_->snapshots; }
+const Matrix& UmapProjector::radii() const { return impl_->radii; }
+UmapGraphView UmapProjector::graph() const {
+  if (impl_->graph.rows() == 0) return {};
+  return {impl_->graph.offsets, impl_->graph.columns, impl_->graph.weights};
+}
+
+void UmapProjector::Impl::require_rows(const char* what) const {
+  if (!fitted) {
+    throw std::invalid_argument(std::string(what) + " needs a fitted map: call fit first");
+  }
+  if (rows.empty()) {
+    throw std::invalid_argument(std::string(what) +
+                                " needs the rows that the map was made of, and they were not kept: "
+                                "fit with them, save with_rows, or call attach_rows");
+  }
+}
+
+void UmapProjector::Impl::require_columns(MatrixView<const float> given) const {
+  if (given.cols == rows.cols) return;
+  throw std::invalid_argument("rows have " + std::to_string(given.cols) +
+                              " columns, the map's data " + std::to_string(rows.cols));
+}
+
+KnnGraph UmapProjector::Impl::neighbours_of_new(MatrixView<const float> given) const {
+  KnnOptions knn;
+  knn.n_neighbors = std::min(options.n_neighbors, rows.rows);
+  knn.metric = options.metric;
+  knn.threads = options.threads;
+  knn.progress = options.progress;
+  return knn_query(rows, given, knn);
+}
+
+Matrix UmapProjector::Impl::place(MatrixView<const float> given, const KnnGraph& near) const {
+  const std::optional<KnnGraph> cut =
+      umap::without_far(near, near.n_neighbors(), umap::cut_distance(options), placed);
+  Workers workers(options.threads);
+  Monitor monitor(options.progress, "layout", given.rows, "rows");
+  Matrix result =
+      umap::place_new_rows(given, cut ? *cut : near, placed, options, a, b, workers, &monitor);
+  monitor.add(given.rows);
+  monitor.finish();
+  return result;
+}
 
 Matrix UmapProjector::transform(MatrixView<const float> rows) const {
   const Impl& s = *impl_;
+  s.require_rows("transform");
+  s.require_columns(rows);
+  if (rows.rows == 0) return Matrix(0, s.options.n_components);
+  return transform(rows, s.neighbours_of_new(rows));
+}
+
+Matrix UmapProjector::transform(MatrixView<const float> rows, const KnnGraph& graph) const {
+  const Impl& s = *impl_;
   if (!s.fitted) throw std::invalid_argument("transform needs a fitted map: call fit first");
-  if (s.data.empty()) {
+  if (graph.size() != rows.rows || graph.n_neighbors() == 0 ||
+      graph.n_neighbors() > s.options.n_neighbors) {
     throw std::invalid_argument(
-        "transform needs the data that the map was made of; fit was given none");
+        "neighbours of new rows have the shape (" + std::to_string(graph.size()) + ", " +
+        std::to_string(graph.n_neighbors()) + "), not (" + std::to_string(rows.rows) + ", 1 to " +
+        std::to_string(s.options.n_neighbors) + ")");
   }
-  if (rows.cols != s.data.cols()) {
-    throw std::invalid_argument("rows have " + std::to_string(rows.cols) +
-                                " columns, the map's data " + std::to_string(s.data.cols()));
+  for (std::size_t i = 0; i < graph.indices.size(); ++i) {
+    const std::int32_t other = graph.indices.data()[i];
+    if (other >= 0 && static_cast<std::size_t>(other) >= s.placed.rows()) {
+      throw std::invalid_argument("a neighbour of a new row is row " + std::to_string(other) +
+                                  " of " + std::to_string(s.placed.rows()));
+    }
   }
   if (rows.rows == 0) return Matrix(0, s.options.n_components);
-  KnnOptions knn;
-  knn.n_neighbors = std::min(s.options.n_neighbors, s.data.rows());
-  knn.metric = s.options.metric;
-  knn.threads = s.options.threads;
-  knn.progress = s.options.progress;
-  const KnnGraph graph = knn_query(s.data, rows, knn);
+  Matrix result = s.place(rows, graph);
+  if (s.leveled.empty()) return result;
+  return umap::follow(result, s.placed, s.leveled, s.options.threads);
+}
+
+Matrix UmapProjector::inverse_transform(MatrixView<const float> points) const {
+  const Impl& s = *impl_;
+  s.require_rows("inverse_transform");
+  if (points.cols != s.options.n_components) {
+    throw std::invalid_argument("points have " + std::to_string(points.cols) +
+                                " columns, the map " + std::to_string(s.options.n_components));
+  }
+  if (points.rows == 0) return Matrix(0, s.rows.cols);
+  if (s.leveled.empty()) return umap::rows_at(points, s.placed, s.rows, s.with_curve());
+  const Matrix back = umap::follow(points, s.leveled, s.placed, s.options.threads);
+  return umap::rows_at(back, s.placed, s.rows, s.with_curve());
+}
+
+const Matrix& UmapProjector::update(MatrixView<const float> rows) {
+  Impl& s = *impl_;
+  s.require_rows("update");
+  s.require_columns(rows);
+  if (s.supervised) {
+    throw std::invalid_argument("a map with targets cannot be updated: fit it anew");
+  }
+  if (rows.rows == 0) return embedding();
+  const std::size_t before = s.rows.rows;
+  const std::size_t n = before + rows.rows;
+  Matrix all(n, rows.cols);
+  std::copy_n(s.rows.data, s.rows.size(), all.data());
+  std::copy_n(rows.data, rows.size(), all.row(before));
+  Matrix initial(n, s.options.n_components);
+  std::copy_n(s.placed.data(), s.placed.size(), initial.data());
+  const Matrix added = s.place(rows, s.neighbours_of_new(rows));
+  std::copy_n(added.data(), added.size(), initial.row(before));
+  for (std::size_t i = 0; i < initial.size(); ++i) {  // what had no place begins in the middle
+    if (!std::isfinite(initial.data()[i])) initial.data()[i] = 5;
+  }
+  const KnnGraph found = s.neighbours(all);
+  umap::MapInput input;
+  input.rows = all;
+  input.graph = &found;
+  input.columns =
+      (n <= s.options.n_neighbors ? std::max<std::size_t>(2, n - 1) : s.options.n_neighbors) - 1;
+  input.initial = initial;
+  input.go_on = true;
   Workers workers(s.options.threads);
-  Monitor monitor(s.options.progress, "layout", rows.rows, "rows");
-  Matrix placed =
-      umap::place_new_rows(rows, graph, s.embedding, s.options, s.a, s.b, workers, &monitor);
-  monitor.add(rows.rows);
-  monitor.finish();
-  return placed;
+  s.take(umap::make_map(input, s.with_curve(), workers), nullptr, workers);
+  s.keep(all, true);
+  return embedding();
+}
+
+void UmapProjector::attach_rows(MatrixView<const float> rows) {
+  Impl& s = *impl_;
+  if (!s.fitted) throw std::invalid_argument("attach_rows needs a fitted map");
+  if (rows.rows != s.placed.rows() || rows.cols != s.n_features || hash_of(rows) != s.rows_hash) {
+    throw std::invalid_argument("these are not the rows that the map was made of");
+  }
+  s.keep(rows, false);
+}
+
+void UmapProjector::set_run(int threads, ProgressCallback progress,
+                            UmapOptions::KeepRows keep_rows) {
+  impl_->options.threads = threads;
+  impl_->options.progress = std::move(progress);
+  impl_->options.keep_rows = keep_rows;
 }
 
 const UmapOptions& UmapProjector::options() const { return impl_->options; }
 float UmapProjector::a() const { return impl_->a; }
 float UmapProjector::b() const { return impl_->b; }
+std::size_t UmapProjector::n_features() const { return impl_->n_features; }
 const std::string& UmapProjector::init_used() const { return impl_->init_used; }
+const std::string& UmapProjector::note() const { return impl_->note; }
 
 }  // namespace knowmap

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.neighbors import NearestNeighbors
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
 import knowmap as km
 
@@ -49,7 +57,7 @@ def test_transform_gives_each_row_the_same_bytes(embeddings):
     placed = projector.transform(embeddings[300:])
     np.testing.assert_array_equal(placed[7:8], projector.transform(embeddings[307:308]))
     assert np.isfinite(placed).all()
-    with pytest.raises(ValueError, match="384 numbers"):
+    with pytest.raises(ValueError, match="expecting 384 features"):
         projector.transform(embeddings[:, :10])
 
 
@@ -96,3 +104,176 @@ def test_ctrl_c_ends_a_long_layout(embeddings):
 
     with pytest.raises(KeyboardInterrupt):
         km.UmapProjector(n_epochs=100_000, progress=interrupt).fit(embeddings)
+
+
+# umap-learn 0.5.12's constructor, but for output_metric and output_metric_kwds.
+UMAP_LEARN = {
+    "n_neighbors": 15, "n_components": 2, "metric": "euclidean", "metric_kwds": None, "n_epochs": None,
+    "learning_rate": 1.0, "init": "spectral", "min_dist": 0.1, "spread": 1.0, "low_memory": True, "n_jobs": -1,
+    "set_op_mix_ratio": 1.0, "local_connectivity": 1.0, "repulsion_strength": 1.0, "negative_sample_rate": 5,
+    "transform_queue_size": 4.0, "a": None, "b": None, "random_state": None, "angular_rp_forest": False,
+    "target_n_neighbors": -1, "target_metric": "categorical", "target_metric_kwds": None, "target_weight": 0.5,
+    "transform_seed": 42, "transform_mode": "embedding", "force_approximation_algorithm": False, "verbose": False,
+    "tqdm_kwds": None, "unique": False, "densmap": False, "dens_lambda": 2.0, "dens_frac": 0.3, "dens_var_shift": 0.1,
+    "output_dens": False, "disconnection_distance": None, "precomputed_knn": (None, None, None),
+}  # fmt: skip
+
+
+def test_umap_learns_names_and_defaults(embeddings):
+    ours = inspect.signature(km.UMAP.__init__).parameters
+    for name, default in UMAP_LEARN.items():
+        if name != "precomputed_knn":
+            assert ours[name].default == default, name
+    named = km.UMAP(**UMAP_LEARN).fit_transform(embeddings)
+    np.testing.assert_array_equal(named, km.UMAP().fit_transform(embeddings))
+
+
+def test_scikit_learns_own_checks():
+    # A map's layout is not that of a subset of the rows or of other rows in their order, nor is it the same in other
+    # units of its last bits: the checks that compare maps of changed data ask for what no UMAP can give.
+    expected = {
+        "check_transformer_general": "transform of the fitted rows is not the layout: new rows do not move the map",
+        "check_transformer_data_not_an_array": "the same",
+    }
+    check_estimator(km.UmapProjector(n_epochs=20), expected_failed_checks=expected)
+
+
+def test_in_a_pipeline_with_classes(blobs):
+    X, y = blobs
+    model = make_pipeline(StandardScaler(), km.UMAP(n_epochs=100), KNeighborsClassifier(5)).fit(X[:300], y[:300])
+    assert model.score(X[300:], y[300:]) > 0.95
+    assert list(model[:-1].get_feature_names_out()) == ["umapprojector0", "umapprojector1"]
+    with pytest.raises(NotFittedError):
+        km.UMAP().transform(X)
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 8)) * 4
+    y = np.arange(400) % 4
+    return (centres[y] + rng.normal(size=(400, 8))).astype(np.float32), y
+
+
+def test_targets_of_every_kind(blobs):
+    _, y = blobs
+    noise = np.random.default_rng(1).normal(size=(400, 6)).astype(np.float32)
+    names = np.asarray(["amber", "birch", "cedar", "dune"], dtype=object)[y]
+    partly = names.copy()
+    partly[::5] = None
+    by_number = km.UMAP(n_epochs=200).fit_transform(noise, y)
+    np.testing.assert_array_equal(by_number, km.UMAP(n_epochs=200).fit_transform(noise, names))
+    np.testing.assert_array_equal(by_number, km.UMAP(n_epochs=200).fit_transform(noise, y.astype(float)))
+
+    def purity(map_):
+        near = NearestNeighbors(n_neighbors=10).fit(map_).kneighbors(return_distance=False)
+        return (y[near] == y[:, None]).mean()
+
+    assert purity(by_number) > 0.9 > 0.5 > purity(km.UMAP(n_epochs=200).fit_transform(noise))
+    assert purity(km.UMAP(n_epochs=200).fit_transform(noise, partly)) > 0.6
+    line = np.linspace(0, 1, 400)
+    map_ = km.UMAP(n_epochs=200, target_metric="euclidean", target_weight=0.8).fit_transform(noise, line)
+    near = NearestNeighbors(n_neighbors=10).fit(map_).kneighbors(return_distance=False)
+    assert np.abs(line[near] - line[:, None]).mean() < 0.15
+    with pytest.raises(ValueError, match="400"):
+        km.UMAP().fit(noise, y[:7])
+
+
+def test_saved_loaded_pickled(embeddings, tmp_path):
+    train, fresh = embeddings[:300], embeddings[300:]
+    projector = km.UmapProjector(metric="cosine", n_neighbors=11, n_epochs=60, density_leveling=0.3).fit(train)
+    placed = projector.transform(fresh)
+    projector.save(tmp_path / "map.h5")
+    with_rows = tmp_path / "rows.h5"
+    projector.save(with_rows, with_data=True)
+    assert (tmp_path / "map.h5").stat().st_size < train.nbytes / 10 < with_rows.stat().st_size
+    for loaded in (
+        km.UMAP.load(with_rows),
+        km.UMAP.load(tmp_path / "map.h5", train),
+        pickle.loads(pickle.dumps(projector)),
+        pickle.loads(pickle.dumps(km.UMAP.load(with_rows))),
+    ):
+        np.testing.assert_array_equal(loaded.embedding_, projector.embedding_)
+        np.testing.assert_array_equal(loaded.transform(fresh), placed)
+        assert loaded.get_params() == projector.get_params()
+    bare = km.UMAP.load(tmp_path / "map.h5")
+    with pytest.raises(ValueError, match="rows"):
+        bare.transform(fresh)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(bare)).embedding_, projector.embedding_)
+    with pytest.raises(ValueError, match="not the rows"):
+        km.UMAP.load(tmp_path / "map.h5", fresh)
+    with pytest.raises(km.CheckpointError):
+        km.UMAP.load(tmp_path / "none.h5")
+
+
+def test_inverse_update_snapshots_graph(blobs):
+    X, _ = blobs
+    projector = km.UMAP(n_epochs=[20, 100]).fit(X[:300])
+    assert [len(map_) for map_ in projector.embedding_list_] == [300] * 3
+    np.testing.assert_array_equal(projector.embedding_list_[-1], projector.embedding_)
+    graph = projector.graph_
+    assert graph.shape == (300, 300) and abs(graph - graph.T).max() == 0 and graph.max() <= 1
+    back = projector.inverse_transform(projector.embedding_[:20])
+    far = np.linalg.norm(X[:20] - X[:300].mean(0), axis=1)
+    assert np.linalg.norm(back - X[:20], axis=1).mean() < 0.6 * far.mean()
+    before = projector.embedding_
+    projector.update(X[300:])
+    assert projector.embedding_.shape == (400, 2)
+    assert np.corrcoef(before[:, 0], projector.embedding_[:300, 0])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("init", ["spectral", "tswspectral", "pca", "random", "array"])
+def test_every_start(blobs, init):
+    X, y = blobs
+    start = X[:, :3] if init == "array" else init
+    projector = km.UMAP(init=start, n_components=3, n_epochs=100).fit(X)
+    assert projector.init_used_ == {"array": "given", "tswspectral": "spectral"}.get(init, init)
+    near = NearestNeighbors(n_neighbors=5).fit(projector.embedding_).kneighbors(return_distance=False)
+    assert (y[near] == y[:, None]).mean() > 0.95
+
+
+def test_many_columns(blobs):
+    assert np.isfinite(km.UMAP(n_components=64, n_epochs=20).fit_transform(blobs[0])).all()
+
+
+def test_distances_given_and_metrics_of_scikit_learn(blobs):
+    X, _ = blobs
+    train, fresh = X[:300], X[300:]
+    distances = pairwise_distances(train.astype(np.float64)).astype(np.float32)
+    given = km.UMAP(metric="precomputed", n_epochs=50, init="random").fit(distances)
+    direct = km.UMAP(n_epochs=50, init="random").fit(train)
+    np.testing.assert_allclose(given.embedding_, direct.embedding_, atol=0.5)
+    assert np.isfinite(given.transform(pairwise_distances(fresh, train))).all()
+    by_name = km.UMAP(metric="sqeuclidean", n_epochs=50).fit(train)
+    by_callable = km.UMAP(metric=lambda a, b, scale: scale * ((a - b) ** 2).sum(), metric_kwds={"scale": 1.0},
+                          n_epochs=50).fit(train)  # fmt: skip
+    np.testing.assert_allclose(by_name.embedding_, by_callable.embedding_, atol=0.5)
+    one = by_name.transform(fresh[3:4])
+    np.testing.assert_array_equal(one, by_name.transform(fresh)[3:4])
+    with pytest.raises(ValueError, match="square"):
+        km.UMAP(metric="precomputed").fit(train)
+
+
+def test_densities_and_levelling(blobs):
+    X, _ = blobs
+    map_, data_radii, map_radii = km.UMAP(densmap=True, output_dens=True, n_epochs=100).fit_transform(X)
+    assert map_.shape == (400, 2) and data_radii.shape == map_radii.shape == (400,)
+    plain = km.UMAP(n_epochs=100).fit_transform(X)
+    even = km.UMAP(n_epochs=100, density_leveling=1.0).fit_transform(X)
+    np.testing.assert_array_equal(even, km.level_density(plain, 1.0))
+
+    def taken(points):
+        cells, _, _ = np.histogram2d(*points.T, bins=12)
+        return (cells > 0).mean()
+
+    assert taken(even) > 1.5 * taken(plain)
+
+
+def test_a_row_beyond_the_disconnection_distance(blobs):
+    X = blobs[0].copy()
+    X[7] = 1000
+    with pytest.warns(UserWarning, match="1 rows"):
+        map_ = km.UMAP(disconnection_distance=100.0, n_epochs=20).fit_transform(X)
+    assert np.flatnonzero(np.isnan(map_[:, 0])).tolist() == [7]
+    equal = km.UMAP(unique=True, n_epochs=20).fit_transform(np.repeat(blobs[0], 3, axis=0))
+    np.testing.assert_array_equal(equal[::3], equal[2::3])

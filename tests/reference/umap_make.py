@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse
+from umap.layouts import optimize_layout_euclidean
 from umap.umap_ import (
     compute_membership_strengths,
+    discrete_metric_simplicial_set_intersection,
     find_ab_params,
     fuzzy_simplicial_set,
+    general_simplicial_set_intersection,
     make_epochs_per_sample,
+    reset_local_connectivity,
+    simplicial_set_embedding,
     smooth_knn_dist,
 )
 
@@ -44,20 +49,76 @@ for name, connectivity in (("1", 1.0), ("2.5", 2.5)):
     write(f"rhos_{name}", rhos)
     rows, cols, vals, _ = compute_membership_strengths(indices, distances, sigmas, rhos)
     write(f"strengths_{name}", vals.reshape(n, k)[:, 1:])
+
+
+def write_graph(name, graph):
+    graph = scipy.sparse.csr_matrix(graph)
+    graph.eliminate_zeros()
+    graph.sort_indices()
+    write(f"offsets_{name}", graph.indptr)
+    write(f"columns_{name}", graph.indices)
+    write(f"weights_{name}", graph.data)
+    return graph
+
+
 for mix in (1.0, 0.3):
     graph, _, _ = fuzzy_simplicial_set(
         x, k, rng, "euclidean", knn_indices=indices, knn_dists=distances, set_op_mix_ratio=mix
     )
-    graph = scipy.sparse.csr_matrix(graph)
-    graph.eliminate_zeros()
-    graph.sort_indices()
-    write(f"offsets_{mix}", graph.indptr)
-    write(f"columns_{mix}", graph.indices)
-    write(f"weights_{mix}", graph.data)
+    write_graph(mix, graph)
 write("epochs_per_sample_1.0", make_epochs_per_sample(
     fuzzy_simplicial_set(x, k, rng, "euclidean", knn_indices=indices, knn_dists=distances)[0]
     .tocsr().sorted_indices().data, 200))
 curves = [(m, s, *find_ab_params(s, m)) for m, s in
           ((0.1, 1.0), (0.0, 1.0), (0.5, 1.0), (0.001, 0.5), (0.25, 2.0), (0.99, 1.0))]
 write("curves", np.array(curves))
+
+# Targets: classes, of which some are not known, and numbers.
+def whole():
+    return fuzzy_simplicial_set(
+        x, k, rng, "euclidean", knn_indices=indices, knn_dists=distances, return_dists=True
+    )
+
+
+classes = rng.randint(0, 3, n)
+classes[rng.choice(n, 20, replace=False)] = -1
+write("classes", classes)
+for weight in (0.5, 0.9):
+    far = 2.5 / (1 - weight)
+    write_graph(f"classes_{weight}", discrete_metric_simplicial_set_intersection(whole()[0], classes, far_dist=far))
+targets = rng.normal(size=(n, 1)).astype(np.float32)
+write("targets", targets)
+between = np.abs(targets.astype(np.float64) - targets.T.astype(np.float64))
+for weight in (0.3, 0.7):
+    of_targets = fuzzy_simplicial_set(
+        between, k, rng, "precomputed", {}, None, None, False, 1.0, 1.0, False)[0]
+    mixed = general_simplicial_set_intersection(whole()[0], of_targets, weight)
+    write_graph(f"targets_{weight}", reset_local_connectivity(mixed))
+
+# The serial layout, and densMAP's radii of data and map.
+graph, _, _, graph_dists = whole()
+a, b = find_ab_params(1.0, 0.1)
+start = rng.uniform(0, 10, size=(n, 2)).astype(np.float32)
+start[:, 0] = (start[:, 0] - start[:, 0].min()) / np.ptp(start[:, 0]) * 10
+start[:, 1] = (start[:, 1] - start[:, 1].min()) / np.ptp(start[:, 1]) * 10
+write("start", start)
+epochs = 20
+coo = scipy.sparse.csr_matrix(graph).tocoo()
+coo.data[coo.data < coo.data.max() / epochs] = 0
+coo.eliminate_zeros()
+coo = coo.tocsr().sorted_indices().tocoo()
+state = np.array([123456789, -987654321, 2021], np.int64)
+write("serial_state", state)
+for rounds in (3, epochs):
+    moved = start.copy()
+    list_ = optimize_layout_euclidean(
+        moved, moved, coo.row, coo.col, [rounds - 1, epochs] if rounds < epochs else epochs, n,
+        make_epochs_per_sample(coo.data, epochs), a, b, state, move_other=True)
+    write(f"serial_{rounds}", list_[0] if rounds < epochs else list_)
+embedding, radii = simplicial_set_embedding(
+    x, graph, 2, 1.0, a, b, 1.0, 5, epochs, start, np.random.RandomState(3), "euclidean", {}, False,
+    {"graph_dists": graph_dists, "n_neighbors": k, "lambda": 2.0, "frac": 0.3, "var_shift": 0.1}, True)
+write("dens_map", embedding)
+write("rad_orig", radii["rad_orig"])
+write("rad_emb", radii["rad_emb"])
 Path("umap_reference.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "knowmap/umap.hpp"
+#include "support/parallel.hpp"
+#include "umap/make_map.hpp"
+
+namespace knowmap {
+
+/// A projector's state.
+struct UmapProjector::Impl {
+  UmapOptions options;
+  float a = 0;
+  float b = 0;
+  bool fitted = false;
+  bool supervised = false;
+  Matrix data;                   ///< the rows, where they are ours
+  MatrixView<const float> rows;  ///< the rows, whosever they are
+  std::size_t n_features = 0;
+  std::string rows_hash;
+  Matrix placed;   ///< the map as the layout left it
+  Matrix leveled;  ///< and after levelling, where that was asked for
+  std::vector<Matrix> snapshots;
+  Matrix radii;
+  umap::SparseGraph graph;
+  std::string init_used;
+  std::string note;
+
+  UmapOptions with_curve() const;
+  void keep(MatrixView<const float> given, bool own);
+  void take(umap::MapResult&& made, const std::vector<std::size_t>* which, Workers& workers);
+  KnnGraph neighbours(MatrixView<const float> of) const;
+  void require_rows(const char* what) const;
+  void require_columns(MatrixView<const float> given) const;
+  KnnGraph neighbours_of_new(MatrixView<const float> given) const;
+  Matrix place(MatrixView<const float> given, const KnnGraph& near) const;
+};
+
+}  // namespace knowmap

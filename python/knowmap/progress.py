@@ -14,6 +14,7 @@ _TITLES = {
     "neighbors": "Finding neighbours",
     "spectral": "Spectral start",
     "layout": "Laying out",
+    "level": "Levelling",
     "transform": "Placing rows",
     "regions": "Naming regions",
     "label": "Labelling",

@@ -35,7 +35,7 @@ class UmapProjector(Estimator):
 
     n_neighbors, n_components (1 to 64), min_dist, spread, a, b, set_op_mix_ratio, local_connectivity,
     repulsion_strength, negative_sample_rate, learning_rate: as in umap-learn.
-    metric: a name that `knn_graph` knows; "precomputed" (X holds distances, (n, n), and (m, n) in `transform`); or, found
+    metric: a name that `knn_graph` knows; "precomputed" (X holds distances, (n, n), in `transform` (m, n)); or, found
         by scikit-learn, another of its names or a callable, with metric_kwds.
     n_epochs: rounds of the layout; None or 0 = 500 up to 25,000 rows, else 200; a list also keeps the map after each
         of its epochs in `embedding_list_`.
@@ -61,7 +61,8 @@ class UmapProjector(Estimator):
     """
 
     def __init__(self, n_neighbors: int = 15, n_components: int = 2,
-                 metric: str | Callable[..., float] = "euclidean", *, metric_kwds: dict[str, Any] | None = None, n_epochs: int | Sequence[int] | None = None,
+                 metric: str | Callable[..., float] = "euclidean", *, metric_kwds: dict[str, Any] | None = None,
+                 n_epochs: int | Sequence[int] | None = None,
                  learning_rate: float = 1.0, init: str | ArrayLike = "spectral", min_dist: float = 0.1,
                  spread: float = 1.0, low_memory: bool = True, n_jobs: int | None = -1, set_op_mix_ratio: float = 1.0,
                  local_connectivity: float = 1.0, repulsion_strength: float = 1.0, negative_sample_rate: int = 5,
@@ -321,8 +322,9 @@ class UmapProjector(Estimator):
             raise ValueError(f"metric {self.metric!r} is not one of knowmap's own, and scikit-learn, which might know "
                              "it, is not installed") from None
         if not new:
-            jobs = None if callable(self.metric) else -1
-            self._searcher = NearestNeighbors(metric=self.metric, metric_params=self.metric_kwds, n_jobs=jobs).fit(rows)
+            # By all pairs: trees would take it for granted that a callable keeps the triangle inequality.
+            ways = {"algorithm": "brute"} if callable(self.metric) else {"n_jobs": -1}
+            self._searcher = NearestNeighbors(metric=self.metric, metric_params=self.metric_kwds, **ways).fit(rows)
             k = min(k, len(rows) - 1)
             if k < 1:
                 return np.full((1, 1), -1, np.int32), np.full((1, 1), np.inf, np.float32)

@@ -112,7 +112,8 @@ void SerialLayout::run(std::size_t epochs, Monitor* monitor) {
             current[d] = static_cast<float>(static_cast<double>(current[d]) + step * alpha);
           }
         }
-        next_negative_[e] += negatives * negative_period;
+        // Rounded once, as umap-learn's compiler has it: whether one more fits may hang on it.
+        next_negative_[e] = std::fma(negatives, negative_period, next_negative_[e]);
       }
       if (monitor != nullptr && v % 256 == 0) {
         monitor->poll();

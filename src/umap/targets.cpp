@@ -79,8 +79,12 @@ SparseGraph intersect_targets(const SparseGraph& graph, const KnnGraph& neighbou
   }
   left_least = std::max(left_least / 2, 1e-8f);
   right_least = std::min(std::max(right_least / 2, 1e-8f), 1e-4f);
+  // A strength that is not there is told by -1.
   const auto mixed = [&](float left, float right) {
-    if (!(left > left_least) && !(right > right_least)) return left + right;
+    if (!(left > left_least) && !(right > right_least))
+      return std::max(left, 0.0f) + std::max(right, 0.0f);
+    if (left < 0) left = left_least;
+    if (right < 0) right = right_least;
     const float w = target_weight;
     return w < 0.5f ? left * std::pow(right, w / (1 - w)) : std::pow(left, (1 - w) / w) * right;
   };
@@ -100,9 +104,8 @@ SparseGraph intersect_targets(const SparseGraph& graph, const KnnGraph& neighbou
     while (e < end || r < right.size()) {
       const bool from_left = r == right.size() || (e < end && graph.columns[e] <= right[r].first);
       const std::int32_t column = from_left ? graph.columns[e] : right[r].first;
-      const float x = e < end && graph.columns[e] == column ? graph.weights[e++] : left_least;
-      const float y =
-          r < right.size() && right[r].first == column ? right[r++].second : right_least;
+      const float x = e < end && graph.columns[e] == column ? graph.weights[e++] : -1.0f;
+      const float y = r < right.size() && right[r].first == column ? right[r++].second : -1.0f;
       const float weight = mixed(x, y);
       if (weight > 0) emit(column, weight);
     }

@@ -196,12 +196,21 @@ TEST(Targets, ClassesPartAndNumbersOrderTheMap) {
 }
 
 TEST(Serial, FollowsUmapLearn) {
-  Workers workers(2);
-  SparseGraph graph = reference_fuzzy(workers);
+  // umap-learn's own strengths: whether an edge is sampled may hang on their last bit.
+  SparseGraph graph;
+  graph.offsets.clear();
+  for (const double o : reference("offsets_1.0")) {
+    graph.offsets.push_back(static_cast<std::size_t>(o));
+  }
+  for (std::size_t e = 0; e < graph.offsets.back(); ++e) {
+    graph.columns.push_back(static_cast<std::int32_t>(reference("columns_1.0")[e]));
+    graph.weights.push_back(static_cast<float>(reference("weights_1.0")[e]));
+  }
   umap::drop_weak_edges(graph, 20);
   const umap::Curve curve = umap::fit_curve(0.1, 1.0);
   umap::LayoutOptions options;
   options.n_epochs = 20;
+  options.learning_rate = 0.05f;
   options.a = static_cast<float>(curve.a);
   options.b = static_cast<float>(curve.b);
   std::array<std::int64_t, 3> state{};
@@ -209,7 +218,7 @@ TEST(Serial, FollowsUmapLearn) {
     state[r] = static_cast<std::int64_t>(reference("serial_state").at(r));
   }
   umap::SerialLayout layout(graph, matrix_of("start", 2), options, state);
-  for (const auto& [rounds, tolerance] : {std::pair<std::size_t, double>{3, 1e-3}, {20, 0.05}}) {
+  for (const auto& [rounds, tolerance] : {std::pair<std::size_t, double>{3, 1e-4}, {20, 2e-3}}) {
     layout.run(rounds - layout.epoch());
     const Matrix truth = matrix_of("serial_" + std::to_string(rounds), 2);
     for (std::size_t i = 0; i < truth.size(); ++i) {

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <barrier>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "support/isa.hpp"
@@ -46,7 +45,7 @@ ForceKernel force_kernel() {
 namespace {
 
 /// Up to this many vertices, passes are so short that what lies between them
-/// counts: lists are kept, and threads go from pass to pass together.
+/// counts: threads go from pass to pass together.
 constexpr std::size_t kShort = 50000;
 /// Up to this many the calling thread runs them: waking others would take longer.
 constexpr std::size_t kAlone = 2048;
@@ -89,14 +88,14 @@ Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& opti
       groups_(groups_for(graph.rows())),
       offsets_(graph.rows() * groups_ + 1),
       tails_(graph.size()),
+      heads_(graph.size()),
       rates_(graph.size()),
       density_(density),
       graph_(density != nullptr ? &graph : nullptr),
       weights_(density != nullptr ? graph.size() : 0),
       ranges_((graph.rows() + kLayoutGrain - 1) / kLayoutGrain),
       positions_(std::move(start)),
-      next_(positions_.rows(), positions_.cols()),
-      keep_lists_(graph.rows() <= kShort) {
+      next_(positions_.rows(), positions_.cols()) {
   const std::size_t n = graph.rows();
   float largest = 0;
   for (const float w : graph.weights) largest = std::max(largest, w);
@@ -116,6 +115,7 @@ Layout::Layout(const SparseGraph& graph, Matrix start, const LayoutOptions& opti
     for (std::size_t e = graph.offsets[v]; e < graph.offsets[v + 1]; ++e) {
       const std::size_t at = next[groups[e] * n + v]++;
       tails_[at] = graph.columns[e];
+      heads_[at] = static_cast<std::uint8_t>(v % kLayoutGrain);
       rates_[at] = rates[e];
       if (density != nullptr) weights_[at] = graph.weights[e];
     }
@@ -149,6 +149,7 @@ LayoutStep Layout::step_of(std::size_t pass, const float* from, float* to) const
   step.n_others = static_cast<std::uint32_t>(positions_.rows());
   step.offsets = offsets_.data() + pass % groups_ * positions_.rows();
   step.tails = tails_.data();
+  step.heads = heads_.data();
   step.rates = rates_.data();
   step.epoch = static_cast<std::uint32_t>(epoch_);
   const std::uint32_t negatives = options_.negative_sample_rate;
@@ -162,12 +163,11 @@ LayoutStep Layout::step_of(std::size_t pass, const float* from, float* to) const
   return step;
 }
 
-void Layout::run_range(const LayoutStep& step, std::size_t pass, std::size_t range, int worker) {
+void Layout::run_range(const LayoutStep& step, std::size_t pass, std::size_t range) {
   const std::size_t begin = range * kLayoutGrain;
   const std::size_t end = std::min(positions_.rows(), begin + kLayoutGrain);
-  LayoutScratch& scratch = keep_lists_ ? scratch_[pass % groups_ * ranges_ + range]
-                                       : scratch_[static_cast<std::size_t>(worker)];
-  scratch.listed = keep_lists_ && pass >= groups_;
+  LayoutScratch& scratch = scratch_[pass % groups_ * ranges_ + range];
+  scratch.listed = pass >= groups_;
   layout_kernel()(step, begin, end, scratch);
   if (with_density_) add_density(step, begin, end);
 }
@@ -176,11 +176,10 @@ void Layout::run_epoch(Workers& workers, Monitor* monitor) {
   for (std::size_t pass = 0; pass < 2 * groups_; ++pass) {
     const LayoutStep step = step_of(pass, positions_.data(), next_.data());
     if (positions_.rows() <= kAlone) {
-      for (std::size_t range = 0; range < ranges_; ++range) run_range(step, pass, range, 0);
+      for (std::size_t range = 0; range < ranges_; ++range) run_range(step, pass, range);
     } else {
       workers.run(
-          ranges_, [&](std::size_t range, int worker) { run_range(step, pass, range, worker); },
-          monitor);
+          ranges_, [&](std::size_t range, int) { run_range(step, pass, range); }, monitor);
     }
     std::swap(positions_, next_);
   }
@@ -194,44 +193,36 @@ void Layout::run_epoch_together(Workers& workers) {
   std::barrier<> passed(static_cast<std::ptrdiff_t>(team));
   std::vector<std::atomic<std::size_t>> next(2 * groups_);
   float* places[2] = {positions_.data(), next_.data()};
-  workers.run(team, [&](std::size_t, int worker) {
+  workers.run(team, [&](std::size_t, int) {
     for (std::size_t pass = 0; pass < 2 * groups_; ++pass) {
       const LayoutStep step = step_of(pass, places[pass % 2], places[1 - pass % 2]);
       for (std::size_t range;
            (range = next[pass].fetch_add(1, std::memory_order_relaxed)) < ranges_;) {
-        run_range(step, pass, range, worker);
+        run_range(step, pass, range);
       }
       passed.arrive_and_wait();
     }
   });
 }
 
-void Layout::make_scratch(std::size_t workers) {
-  const std::size_t lists = keep_lists_ ? groups_ * ranges_ : workers;
-  if (scratch_.size() == lists) return;
+void Layout::make_scratch() {
+  if (!scratch_.empty()) return;
   const std::size_t n = positions_.rows();
   // Room for the edges of each range of each group, and 16 more: kernels write
   // whole vectors.
-  std::vector<std::size_t> room(lists, 0);
-  for (std::size_t list = 0; list < groups_ * ranges_; ++list) {
+  scratch_.resize(groups_ * ranges_);
+  scratch_tails_.resize(tails_.size() + 16 * scratch_.size());
+  std::size_t at = 0;
+  for (std::size_t list = 0; list < scratch_.size(); ++list) {
     const std::size_t* offsets = offsets_.data() + list / ranges_ * n;
     const std::size_t begin = list % ranges_ * kLayoutGrain;
-    const std::size_t edges = offsets[std::min(n, begin + kLayoutGrain)] - offsets[begin];
-    for (std::size_t l = keep_lists_ ? list : 0; l < (keep_lists_ ? list + 1 : lists); ++l) {
-      room[l] = std::max(room[l], edges + 16);
-    }
-  }
-  scratch_.assign(lists, LayoutScratch{});
-  scratch_tails_.resize(std::accumulate(room.begin(), room.end(), std::size_t{0}));
-  std::size_t at = 0;
-  for (std::size_t l = 0; l < lists; ++l) {
-    scratch_[l].tails = scratch_tails_.data() + at;
-    at += room[l];
+    scratch_[list].tails = scratch_tails_.data() + at;
+    at += offsets[std::min(n, begin + kLayoutGrain)] - offsets[begin] + 16;
   }
 }
 
 void Layout::run(std::size_t epochs, Workers& workers, Monitor* monitor) {
-  make_scratch(static_cast<std::size_t>(workers.size()));
+  make_scratch();
   const std::size_t n = positions_.rows();
   const bool together = n > kAlone && n <= kShort && workers.size() > 1;
   for (const std::size_t last = std::min(options_.n_epochs, epoch_ + epochs); epoch_ < last;

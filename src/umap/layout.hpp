@@ -54,10 +54,10 @@ class Layout {
  private:
   /// The step of one pass over a group.
   LayoutStep step_of(std::size_t pass, const float* from, float* to) const;
-  void run_range(const LayoutStep& step, std::size_t pass, std::size_t range, int worker);
+  void run_range(const LayoutStep& step, std::size_t pass, std::size_t range);
   void run_epoch(Workers& workers, Monitor* monitor);
   void run_epoch_together(Workers& workers);
-  void make_scratch(std::size_t workers);
+  void make_scratch();
   void add_density(const LayoutStep& step, std::size_t begin, std::size_t end) const;
 
   LayoutOptions options_;
@@ -65,6 +65,7 @@ class Layout {
   /// Edges by group and, within it, by vertex.
   std::vector<std::size_t> offsets_;
   std::vector<std::int32_t> tails_;
+  std::vector<std::uint8_t> heads_;
   std::vector<std::uint32_t> rates_;
   DensityTerm* density_;
   const SparseGraph* graph_;
@@ -72,9 +73,7 @@ class Layout {
   std::size_t ranges_;          ///< runs of vertices, each a kernel's call
   Matrix positions_;
   Matrix next_;
-  /// Lists of samples: one for each range of each group where they are kept
-  /// between its two passes, else one for each worker.
-  bool keep_lists_;
+  /// Lists of samples for each range of each group, kept between its two passes.
   std::vector<LayoutScratch> scratch_;
   std::vector<std::int32_t> scratch_tails_;
   std::size_t epoch_ = 0;

@@ -41,6 +41,8 @@ inline Int sub(Int x, Int y) { return _mm512_sub_epi32(x, y); }
 inline Int mul(Int x, Int y) { return _mm512_mullo_epi32(x, y); }
 inline Int shift_left(Int x, int by) { return _mm512_slli_epi32(x, static_cast<unsigned>(by)); }
 inline Int shift_right(Int x, int by) { return _mm512_srai_epi32(x, static_cast<unsigned>(by)); }
+inline Int shift_down(Int x, int by) { return _mm512_srli_epi32(x, static_cast<unsigned>(by)); }
+inline Int exclusive_or(Int x, Int y) { return _mm512_xor_si512(x, y); }
 inline Int bits(Float x) { return _mm512_castps_si512(x); }
 inline Float from_bits(Int x) { return _mm512_castsi512_ps(x); }
 inline Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
@@ -96,6 +98,8 @@ inline Int sub(Int x, Int y) { return _mm256_sub_epi32(x, y); }
 inline Int mul(Int x, Int y) { return _mm256_mullo_epi32(x, y); }
 inline Int shift_left(Int x, int by) { return _mm256_slli_epi32(x, by); }
 inline Int shift_right(Int x, int by) { return _mm256_srai_epi32(x, by); }
+inline Int shift_down(Int x, int by) { return _mm256_srli_epi32(x, by); }
+inline Int exclusive_or(Int x, Int y) { return _mm256_xor_si256(x, y); }
 inline Int bits(Float x) { return _mm256_castps_si256(x); }
 inline Float from_bits(Int x) { return _mm256_castsi256_ps(x); }
 inline Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
@@ -187,6 +191,12 @@ inline Int shift_left(const Int& x, int by) {
 }
 inline Int shift_right(const Int& x, int by) {
   return each<Int>([&](int l) { return x.v[l] >> by; });
+}
+inline Int shift_down(const Int& x, int by) {
+  return each<Int>([&](int l) { return wrap(raw(x.v[l]) >> by); });
+}
+inline Int exclusive_or(const Int& x, const Int& y) {
+  return each<Int>([&](int l) { return x.v[l] ^ y.v[l]; });
 }
 inline Int bits(const Float& x) { return load_int(&x); }
 inline Float from_bits(const Int& x) {
@@ -281,16 +291,17 @@ inline Float repulsion(Float d2, Float a, Float b, Float gamma_2b) {
 
 inline Float clipped(Float x) { return at_most(at_least(x, set(-4.0f)), set(4.0f)); }
 
-std::uint64_t mixed(std::uint64_t x) {
-  x ^= x >> 30;
-  x *= 0xbf58476d1ce4e5b9ULL;
-  x ^= x >> 27;
-  x *= 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
+/// A bijection that mixes well (the finaliser of MurmurHash3).
+inline Int mixed(Int x) {
+  x = mul(exclusive_or(x, shift_down(x, 16)), set_int(static_cast<std::int32_t>(0x85ebca6bu)));
+  x = mul(exclusive_or(x, shift_down(x, 13)), set_int(static_cast<std::int32_t>(0xc2b2ae35u)));
+  return exclusive_or(x, shift_down(x, 16));
 }
 
-/// Writes the tails of the edges that this epoch samples; answers how many.
-std::uint32_t sampled(const LayoutStep& step, Size begin, Size end, std::int32_t* out) {
+/// Writes the tails of the edges in [begin, end) that this epoch samples, and
+/// counts them for each head; answers how many.
+std::uint32_t sampled(const LayoutStep& step, Size begin, Size end, std::int32_t* out,
+                      std::uint32_t* counts) {
   constexpr std::uint32_t kPart = 0x7fffffff;
   std::uint32_t count = 0;
   Size e = begin;
@@ -305,11 +316,16 @@ std::uint32_t sampled(const LayoutStep& step, Size begin, Size end, std::int32_t
     _mm512_storeu_si512(out + count, _mm512_maskz_compress_epi32(
                                          hit, _mm512_maskz_loadu_epi32(live, step.tails + e)));
     count += static_cast<std::uint32_t>(__builtin_popcount(hit));
+    for (unsigned left = hit; left != 0; left &= left - 1) {
+      ++counts[step.heads[e + static_cast<Size>(__builtin_ctz(left))]];
+    }
   }
 #else
   for (; e < end; ++e) {
+    const bool hit = ((step.rates[e] * step.epoch) & kPart) < step.rates[e];
     out[count] = step.tails[e];
-    count += ((step.rates[e] * step.epoch) & kPart) < step.rates[e];
+    count += hit;
+    counts[step.heads[e]] += hit;
   }
 #endif
   return count;
@@ -328,31 +344,25 @@ inline void fetch(const float* positions, Int i, int dims, Float* x) {
 
 constexpr int kMostDims = 64;
 
-/// Walks the samples of kLanes vertices. kDims 0: as many as `step` says.
-template <int kDims>
+/// Counts of samples from here on share a bin.
+constexpr std::uint32_t kBins = 64;
+
+/// Walks the samples of kUnits vectors of vertices, whose chains of operations
+/// overlap. kDims 0: as many as `step` says.
+template <int kDims, int kUnits>
 void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size slot, Size live) {
   const int dims = kDims > 0 ? kDims : static_cast<int>(step.dims);
   constexpr int kRoom = kDims > 0 ? kDims : kMostDims;
-  std::int32_t vertex[kLanes];
-  std::int32_t at[kLanes];
-  std::int32_t counts[kLanes];
-  std::int32_t states[kLanes];
-  std::int32_t most = 0;
-  for (Size l = 0; l < static_cast<Size>(kLanes); ++l) {
-    const Size local = scratch.order[l < live ? slot + l : slot];
-    vertex[l] = static_cast<std::int32_t>(begin + local);
-    at[l] = static_cast<std::int32_t>(scratch.begins[local]);
-    counts[l] = l < live ? static_cast<std::int32_t>(scratch.counts[local]) : 0;
-    if (counts[l] > most) most = counts[l];
-    const std::uint64_t item =
-        step.vertex_keys != nullptr ? step.vertex_keys[begin + local] : begin + local;
-    states[l] = static_cast<std::int32_t>(
-        static_cast<std::uint32_t>(mixed(step.key ^ (item * 0x9e3779b97f4a7c15ULL)) >> 32));
+  alignas(64) std::int32_t lane[kLanes];
+  for (int l = 0; l < kLanes; ++l) lane[l] = l;
+  // Vertices come in the order of their counts, but for those in the last bin.
+  auto most = static_cast<std::int32_t>(scratch.counts[scratch.order[slot + live - 1]]);
+  if (most >= static_cast<std::int32_t>(kBins) - 1) {
+    for (Size l = 0; l < live; ++l) {
+      const auto count = static_cast<std::int32_t>(scratch.counts[scratch.order[slot + l]]);
+      if (count > most) most = count;
+    }
   }
-  const Int self = load_int(vertex);
-  const Int first = load_int(at);
-  const Int count = load_int(counts);
-  Int state = load_int(states);
   const Int n_others = set_int(static_cast<std::int32_t>(step.n_others));
   const Int factor = set_int(1664525);
   const Int increment = set_int(1013904223);
@@ -361,66 +371,101 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
   const Float minus_2ab = set(-2.0f * step.a * step.b);
   const Float gamma_2b = set(2.0f * step.gamma * step.b);
 
-  Float own[kRoom];
-  Float other[kRoom];
-  Float moved[kRoom];
-  fetch<kDims>(step.positions, self, dims, own);
+  Int self[kUnits];
+  Int first[kUnits];
+  Int count[kUnits];
+  Int state[kUnits];
+  Float own[kUnits][kRoom];
+  Float other[kUnits][kRoom];
+  Float moved[kUnits][kRoom];
+  for (int u = 0; u < kUnits; ++u) {
+    const Int at = add(load_int(lane), set_int(u * kLanes));
+    // Lanes without a vertex repeat the range's first, and move nothing.
+    const Int local = where_less(at, set_int(static_cast<std::int32_t>(live)),
+                                 load_int(scratch.order + slot + static_cast<Size>(u * kLanes)));
+    self[u] = add(local, set_int(static_cast<std::int32_t>(begin)));
+    first[u] = gather_int(reinterpret_cast<const std::int32_t*>(scratch.begins), local);
+    count[u] = where_less(at, set_int(static_cast<std::int32_t>(live)),
+                          gather_int(reinterpret_cast<const std::int32_t*>(scratch.counts), local));
+    const Int item =
+        step.vertex_keys != nullptr
+            ? gather_int(reinterpret_cast<const std::int32_t*>(step.vertex_keys), self[u])
+            : self[u];
+    const auto low = static_cast<std::int32_t>(static_cast<std::uint32_t>(step.key));
+    const auto high = static_cast<std::int32_t>(static_cast<std::uint32_t>(step.key >> 32));
+    state[u] = mixed(exclusive_or(mixed(add(item, set_int(low))), set_int(high)));
+    fetch<kDims>(step.positions, self[u], dims, own[u]);
+  }
   for (std::int32_t t = 0; t < most; ++t) {
     const Int now = set_int(t);
-    const Float alpha = where_less(now, count, set(step.alpha));
-    const Int tail = gather_int(scratch.tails, where_less(now, count, add(first, now)));
-    fetch<kDims>(step.others, where_less(now, count, tail), dims, other);
-    Float d2 = set(0.0f);
-    for (int d = 0; d < dims; ++d) {
-      moved[d] = sub(own[d], other[d]);
-      d2 = fma(moved[d], moved[d], d2);
+    Float alpha[kUnits];
+    for (int u = 0; u < kUnits; ++u) {
+      alpha[u] = where_less(now, count[u], set(step.alpha));
+      const Int tail = gather_int(scratch.tails, where_less(now, count[u], add(first[u], now)));
+      fetch<kDims>(step.others, where_less(now, count[u], tail), dims, other[u]);
     }
-    const Float pull = attraction(d2, a, b, minus_2ab);
-    for (int d = 0; d < dims; ++d) own[d] = fma(alpha, clipped(mul(pull, moved[d])), own[d]);
+    for (int u = 0; u < kUnits; ++u) {
+      Float d2 = set(0.0f);
+      for (int d = 0; d < dims; ++d) {
+        moved[u][d] = sub(own[u][d], other[u][d]);
+        d2 = fma(moved[u][d], moved[u][d], d2);
+      }
+      const Float pull = attraction(d2, a, b, minus_2ab);
+      for (int d = 0; d < dims; ++d) {
+        own[u][d] = fma(alpha[u], clipped(mul(pull, moved[u][d])), own[u][d]);
+        moved[u][d] = set(0.0f);
+      }
+    }
     // The negatives of one sample are all met from the same place, so that
     // their long chains of operations overlap.
-    for (int d = 0; d < dims; ++d) moved[d] = set(0.0f);
     for (std::uint32_t draw = 0; draw < step.negatives; ++draw) {
-      state = add(mul(state, factor), increment);
-      const Int negative = high_product(state, n_others);
-      fetch<kDims>(step.others, negative, dims, other);
-      d2 = set(0.0f);
-      for (int d = 0; d < dims; ++d) {
-        other[d] = sub(own[d], other[d]);
-        d2 = fma(other[d], other[d], d2);
+      for (int u = 0; u < kUnits; ++u) {
+        state[u] = add(mul(state[u], factor), increment);
+        const Int negative = high_product(state[u], n_others);
+        fetch<kDims>(step.others, negative, dims, other[u]);
+        Float d2 = set(0.0f);
+        for (int d = 0; d < dims; ++d) {
+          other[u][d] = sub(own[u][d], other[u][d]);
+          d2 = fma(other[u][d], other[u][d], d2);
+        }
+        Float force = repulsion(d2, a, b, gamma_2b);
+        if (step.same) force = where_different(negative, self[u], force);
+        for (int d = 0; d < dims; ++d) {
+          moved[u][d] = add(moved[u][d], clipped(mul(force, other[u][d])));
+        }
       }
-      Float force = repulsion(d2, a, b, gamma_2b);
-      if (step.same) force = where_different(negative, self, force);
-      for (int d = 0; d < dims; ++d) moved[d] = add(moved[d], clipped(mul(force, other[d])));
     }
-    for (int d = 0; d < dims; ++d) own[d] = fma(alpha, moved[d], own[d]);
+    for (int u = 0; u < kUnits; ++u) {
+      for (int d = 0; d < dims; ++d) own[u][d] = fma(alpha[u], moved[u][d], own[u][d]);
+    }
   }
   float out[kLanes];
-  for (int d = 0; d < dims; ++d) {
-    store(out, own[d]);
-    for (Size l = 0; l < live; ++l) {
-      step.next[static_cast<Size>(vertex[l]) * static_cast<Size>(dims) + static_cast<Size>(d)] =
-          out[l];
+  for (int u = 0; u < kUnits; ++u) {
+    const Size passed = static_cast<Size>(u * kLanes);
+    for (int d = 0; d < dims; ++d) {
+      store(out, own[u][d]);
+      for (Size l = 0; l < static_cast<Size>(kLanes) && passed + l < live; ++l) {
+        const Size v = begin + scratch.order[slot + passed + l];
+        step.next[v * static_cast<Size>(dims) + static_cast<Size>(d)] = out[l];
+      }
     }
   }
 }
 
 /// Lists the samples of the vertices [begin, end), and orders these by how many.
 void list_samples(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch) {
-  std::uint32_t written = 0;
-  for (Size v = begin; v < end; ++v) {
-    const std::uint32_t count =
-        sampled(step, step.offsets[v], step.offsets[v + 1], scratch.tails + written);
-    scratch.begins[v - begin] = written;
-    scratch.counts[v - begin] = count;
-    written += count;
-  }
-  // Vertices with equal numbers of samples share a vector: none waits.
-  constexpr std::uint32_t kBins = 64;
-  std::uint32_t bins[kBins + 1] = {};
   const Size n = end - begin;
+  for (Size v = 0; v < n; ++v) scratch.counts[v] = 0;
+  sampled(step, step.offsets[begin], step.offsets[end], scratch.tails, scratch.counts);
+  // Vertices with equal numbers of samples share a vector: none waits.
+  std::uint32_t bins[kBins + 1] = {};
   const auto bin = [](std::uint32_t count) { return count < kBins ? count : kBins - 1; };
-  for (Size v = 0; v < n; ++v) ++bins[bin(scratch.counts[v]) + 1];
+  std::uint32_t written = 0;
+  for (Size v = 0; v < n; ++v) {
+    scratch.begins[v] = written;
+    written += scratch.counts[v];
+    ++bins[bin(scratch.counts[v]) + 1];
+  }
   scratch.idle = bins[1];
   for (std::uint32_t c = 0; c < kBins; ++c) bins[c + 1] += bins[c];
   for (Size v = 0; v < n; ++v) {
@@ -434,16 +479,21 @@ void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch
   // Who has no sample stays; the others are written over.
   __builtin_memcpy(step.next + begin * step.dims, step.positions + begin * step.dims,
                    n * step.dims * sizeof(float));
-  for (Size slot = scratch.idle; slot < n; slot += static_cast<Size>(kLanes)) {
+  for (Size slot = scratch.idle; slot < n;) {
     const Size left = n - slot;
-    const Size live = left < static_cast<Size>(kLanes) ? left : static_cast<Size>(kLanes);
+    const Size units = step.dims <= 3 && left > static_cast<Size>(kLanes) ? 2 : 1;
+    const Size most = units * static_cast<Size>(kLanes);
+    const Size live = left < most ? left : most;
     if (step.dims == 2) {
-      walk<2>(step, scratch, begin, slot, live);
+      units == 2 ? walk<2, 2>(step, scratch, begin, slot, live)
+                 : walk<2, 1>(step, scratch, begin, slot, live);
     } else if (step.dims == 3) {
-      walk<3>(step, scratch, begin, slot, live);
+      units == 2 ? walk<3, 2>(step, scratch, begin, slot, live)
+                 : walk<3, 1>(step, scratch, begin, slot, live);
     } else {
-      walk<0>(step, scratch, begin, slot, live);
+      walk<0, 1>(step, scratch, begin, slot, live);
     }
+    slot += live;
   }
 }
 

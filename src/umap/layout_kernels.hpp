@@ -19,6 +19,8 @@ struct LayoutStep {
   /// The edges at work: those of v are at [offsets[v], offsets[v + 1]).
   const std::size_t* offsets;
   const std::int32_t* tails;
+  /// Their heads, counted from the first vertex of the call's range.
+  const std::uint8_t* heads;
   /// Samples an epoch, in 2^-31.
   const std::uint32_t* rates;
   /// An edge is sampled when epoch * rate passes a whole number.
@@ -27,7 +29,7 @@ struct LayoutStep {
   std::uint32_t negatives;
   /// Keys of the random negatives: of this part, and of each vertex (null: its number).
   std::uint64_t key;
-  const std::uint64_t* vertex_keys;
+  const std::uint32_t* vertex_keys;
   /// Whether `others` are the vertices themselves: none repels itself.
   bool same;
   float a;
@@ -38,6 +40,7 @@ struct LayoutStep {
 
 /// Vertices in a call at most, so that scratch space is small.
 inline constexpr std::size_t kLayoutGrain = 256;
+static_assert(kLayoutGrain <= 256, "heads are bytes");
 
 /// Lists of the edges sampled in this part. `tails` holds the range's edges and 16 more.
 /// They are made in a group's first pass of an epoch; where they are kept for
@@ -48,7 +51,7 @@ struct LayoutScratch {
   std::uint32_t idle;  ///< vertices without a sample, first in `order`
   std::uint32_t begins[kLayoutGrain];
   std::uint32_t counts[kLayoutGrain];
-  std::uint32_t order[kLayoutGrain + 16];
+  std::uint32_t order[kLayoutGrain + 32];
 };
 
 /// Moves the vertices [begin, end). Each depends on `positions`, `others` and its

@@ -16,7 +16,7 @@ namespace knowmap::umap {
 
 namespace {
 
-std::uint64_t key_of_row(std::uint64_t seed, const float* row, std::size_t cols) {
+std::uint32_t key_of_row(std::uint64_t seed, const float* row, std::size_t cols) {
   std::uint64_t key = random_bits(seed, RandomStage::transform, cols);
   for (std::size_t j = 0; j < cols; ++j) {
     const float value = row[j] + 0.0f;  // minus zero is zero
@@ -24,7 +24,7 @@ std::uint64_t key_of_row(std::uint64_t seed, const float* row, std::size_t cols)
     std::memcpy(&bits, &value, sizeof bits);
     key = mix(key ^ (bits + 0x9e3779b97f4a7c15ULL));
   }
-  return key;
+  return static_cast<std::uint32_t>(key >> 32);
 }
 
 }  // namespace
@@ -46,8 +46,9 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
   Matrix start(n, dims, 0.0f);
   std::vector<std::size_t> offsets(n + 1);
   std::vector<std::int32_t> tails(n * columns);
+  std::vector<std::uint8_t> heads(n * columns);
   std::vector<std::uint32_t> rates(n * columns);
-  std::vector<std::uint64_t> keys(n);
+  std::vector<std::uint32_t> keys(n);
   for (std::size_t i = 0; i <= n; ++i) offsets[i] = i * columns;
   workers.run_ranges(n, 256, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin; i < end; ++i) {
@@ -80,6 +81,7 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
         const bool weak = strengths(i, j) * static_cast<float>(n_epochs) < largest;
         rates[i * columns + j] = weak ? 0 : row_rates[j];
         tails[i * columns + j] = std::max(graph.indices(i, j), 0);
+        heads[i * columns + j] = static_cast<std::uint8_t>(i % kLayoutGrain);
       }
     }
   });
@@ -90,6 +92,7 @@ Matrix place_new_rows(MatrixView<const float> rows, const KnnGraph& graph, const
   step.n_others = static_cast<std::uint32_t>(map.rows());
   step.offsets = offsets.data();
   step.tails = tails.data();
+  step.heads = heads.data();
   step.rates = rates.data();
   step.negatives = static_cast<std::uint32_t>(options.negative_sample_rate);
   step.vertex_keys = keys.data();

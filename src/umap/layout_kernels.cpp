@@ -481,7 +481,8 @@ void layout(const LayoutStep& step, Size begin, Size end, LayoutScratch& scratch
                    n * step.dims * sizeof(float));
   for (Size slot = scratch.idle; slot < n;) {
     const Size left = n - slot;
-    const Size units = step.dims <= 3 && left > static_cast<Size>(kLanes) ? 2 : 1;
+    const bool paired = step.dims == 2 || step.dims == 3;
+    const Size units = paired && left > static_cast<Size>(kLanes) ? 2 : 1;
     const Size most = units * static_cast<Size>(kLanes);
     const Size live = left < most ? left : most;
     if (step.dims == 2) {

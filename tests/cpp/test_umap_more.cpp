@@ -367,6 +367,23 @@ TEST(Umap, ShortPassesGiveTheSameBytesForAnyNumberOfThreads) {
   }
 }
 
+TEST(Umap, InEveryNumberOfColumnsARowsPlaceIsItsOwn) {
+  const Matrix x = clouds(140, 5, 3, 4);
+  for (const std::size_t dims : {1u, 2u, 3u, 4u, 7u}) {
+    UmapOptions o = quick();
+    o.n_epochs = 30;
+    o.n_components = dims;
+    UmapProjector projector(o);
+    projector.fit(x);
+    const Matrix placed = projector.transform(x);
+    for (std::size_t i = 0; i < 140; i += 3) {
+      const Matrix one = projector.transform(x.view().slice(i, i + 1));
+      ASSERT_EQ(std::memcmp(one.data(), placed.row(i), dims * sizeof(float)), 0)
+          << dims << " " << i;
+    }
+  }
+}
+
 TEST(Umap, StartsFromGivenPlacesAndKeepsSnapshots) {
   const Matrix x = clouds(400, 5, 3, 4);
   Matrix initial = umap::random_start(400, 2, 9);

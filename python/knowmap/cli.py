@@ -15,6 +15,7 @@ from typing import Any
 import knowmap
 from knowmap import _core, build
 from knowmap.embedder import Embedder
+from knowmap.interrupt import heard_at_once
 from knowmap.tables import read_collection
 
 # Exit codes, also in `knowmap --help`.
@@ -43,7 +44,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
-        result = args.run(args)
+        with heard_at_once(INTERRUPTED):
+            result = args.run(args)
     except KeyboardInterrupt:
         return _fail(args, INTERRUPTED, "stopped; what was committed is kept, run the same command again to go on")
     except (_core.ModelError, _core.TokenizerError) as error:

@@ -81,7 +81,10 @@ class Embedder:
 
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids as the model sees them: special tokens in, cut at `max_seq_length`."""
-        return self._core.tokenize(_as_list(texts))
+        texts = _as_list(texts)
+        # In slices, so that Ctrl-C is heard between two of them.
+        slices = (texts[first:first + 2048] for first in range(0, len(texts), 2048))
+        return [ids for part in slices for ids in self._core.tokenize(part)]
 
     @property
     def dimension(self) -> int:

@@ -123,6 +123,7 @@ def main() -> int:
                 result["seconds"] |= {"command, its message": said, "command, its end": ended}
             else:
                 result["seconds"][name] = stage_answers(_STAGES[name], args.model, texts, args.times, 1.0)
+            print(f"{name}: done", flush=True)
     rows, passed = [], True
     for name, seconds in result["seconds"].items():
         judged = name != "command, its end"

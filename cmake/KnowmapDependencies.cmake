@@ -13,6 +13,17 @@ add_library(knowmap_utf8proc INTERFACE)
 target_include_directories(knowmap_utf8proc SYSTEM INTERFACE ${UTF8PROC_INCLUDE_DIR})
 target_link_libraries(knowmap_utf8proc INTERFACE ${UTF8PROC_LIBRARY})
 
+# The regular expressions of tokenizer files. Linked statically where that can
+# be: wheels should not need it on the user's machine.
+find_path(PCRE2_INCLUDE_DIR pcre2.h)
+find_library(PCRE2_LIBRARY NAMES libpcre2-8.a pcre2-8)
+if(NOT PCRE2_INCLUDE_DIR OR NOT PCRE2_LIBRARY)
+  message(FATAL_ERROR "PCRE2 was not found (Debian: libpcre2-dev)")
+endif()
+add_library(knowmap_pcre2 INTERFACE)
+target_include_directories(knowmap_pcre2 SYSTEM INTERFACE ${PCRE2_INCLUDE_DIR})
+target_link_libraries(knowmap_pcre2 INTERFACE ${PCRE2_LIBRARY})
+
 # HDF5's C library alone. Linked statically and kept out of sight where that can
 # be, since another HDF5 in the same process (h5py brings one) corrupts both when
 # their symbols meet.

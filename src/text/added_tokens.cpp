@@ -21,6 +21,8 @@ bool starts_with_word(std::string_view text, std::size_t begin) {
          is(decode_utf8(text.data() + begin, text.data() + text.size()).c, kWord);
 }
 
+}  // namespace
+
 std::size_t skip_space_before(std::string_view text, std::size_t end, std::size_t floor) {
   while (end > floor) {
     const char32_t c = decode_utf8_before(text, end);
@@ -30,8 +32,6 @@ std::size_t skip_space_before(std::string_view text, std::size_t end, std::size_
   }
   return std::max(end, floor);
 }
-
-}  // namespace
 
 std::size_t skip_space(std::string_view text, std::size_t begin) {
   while (begin < text.size()) {
@@ -50,6 +50,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const std::vector<std::
     if (pattern.empty()) continue;
     keys.emplace_back(pattern, static_cast<std::int32_t>(i));
     longest_ = std::max(longest_, pattern.size());
+    strips_left_ |= tokens_[i].lstrip;
     first_byte_[static_cast<std::uint8_t>(pattern[0])] = true;
   }
   patterns_ = ByteTrie(std::move(keys));

@@ -47,6 +47,9 @@ class AddedTokens {
   /// The bytes of the longest pattern.
   std::size_t longest() const { return longest_; }
 
+  /// Whether white space before a token may belong to it.
+  bool strips_left() const { return strips_left_; }
+
   /// The first match in text[from, ...) that starts before `limit`. What
   /// `lstrip` takes never reaches before `floor`.
   std::optional<Match> find(std::string_view text, std::size_t from, std::size_t limit,
@@ -60,8 +63,11 @@ class AddedTokens {
   /// The one first byte of all patterns, which memchr finds; -1: there are more.
   int only_first_byte_ = -1;
   std::size_t longest_ = 0;
+  bool strips_left_ = false;
 };
 
+/// Where the white space before `end` begins, at `floor` or after it.
+std::size_t skip_space_before(std::string_view text, std::size_t end, std::size_t floor);
 /// Where the white space at text[begin, ...) ends.
 std::size_t skip_space(std::string_view text, std::size_t begin);
 

@@ -35,6 +35,19 @@ class ByteTrie {
     return best;
   }
 
+  /// Calls f(value, length) for each key, not empty, that `text` starts with,
+  /// the shortest first.
+  template <typename F>
+  void for_each_prefix(std::string_view text, F f) const {
+    std::uint32_t node = kRoot;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const std::uint32_t child = nodes_[node].base ^ static_cast<std::uint8_t>(text[i]);
+      if (nodes_[child].parent != node) return;
+      node = child;
+      if (nodes_[node].value >= 0) f(nodes_[node].value, i + 1);
+    }
+  }
+
   /// The value of a key, or -1.
   std::int32_t find(std::string_view key) const;
 

@@ -16,6 +16,7 @@ class JsonField {
       : value_(&value), path_(std::move(path)) {}
 
   bool is_null() const { return value_->is_null(); }
+  bool is_string() const { return value_->is_string(); }
   bool has(const char* key) const { return as_object().contains(key); }
   /// A member; it must be there.
   JsonField operator[](const char* key) const;
@@ -29,6 +30,7 @@ class JsonField {
   const std::string& as_string() const {
     return expect(value_->is_string(), "a string").get_ref<const std::string&>();
   }
+  double as_number() const { return expect(value_->is_number(), "a number").get<double>(); }
   std::int32_t as_id() const;
   std::uint64_t as_count() const;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "knowmap/error.hpp"
+
 namespace knowmap::text {
 
 namespace {
@@ -56,7 +58,8 @@ bool WordPiece::is_too_long(std::string_view word) const {
   return word.size() - static_cast<std::size_t>(continues) > max_chars_;
 }
 
-void WordPiece::tokenize(std::string_view word, std::vector<std::int32_t>& ids) const {
+void WordPiece::tokenize(std::string_view word, Scratch*, std::size_t,
+                         std::vector<std::int32_t>& ids) const {
   if (is_too_long(word)) {
     ids.push_back(unknown_);
     return;
@@ -71,6 +74,26 @@ void WordPiece::tokenize(std::string_view word, std::vector<std::int32_t>& ids) 
   }
   ids.resize(before);
   ids.push_back(unknown_);
+}
+
+void WordLevel::tokenize(std::string_view word, Scratch*, std::size_t,
+                         std::vector<std::int32_t>& ids) const {
+  const std::int32_t id = vocabulary_.id(word);
+  if (id < 0 && unknown_ < 0) {
+    throw TokenizerError("\"" + std::string(word.substr(0, 100)) +
+                         "\" is not in the vocabulary, which has no unknown token either");
+  }
+  ids.push_back(id < 0 ? unknown_ : id);
+}
+
+std::array<std::int32_t, 256> byte_ids(const Vocabulary& vocabulary) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::array<std::int32_t, 256> ids;
+  for (std::size_t byte = 0; byte < ids.size(); ++byte) {
+    ids[byte] =
+        vocabulary.id(std::string{'<', '0', 'x', kDigits[byte / 16], kDigits[byte % 16], '>'});
+  }
+  return ids;
 }
 
 }  // namespace knowmap::text

@@ -4,127 +4,13 @@
 #include <utility>
 
 #include "knowmap/error.hpp"
-#include "text/json_field.hpp"
+#include "text/parse.hpp"
 
 namespace knowmap::text {
 
 namespace {
 
-[[noreturn]] void fail_unknown(const JsonField& field, std::string_view what,
-                               std::string_view known) {
-  field["type"].fail("the " + std::string(what) + " \"" + field["type"].as_string() +
-                     "\" is not known; knowmap reads " + std::string(known));
-}
-
-std::unique_ptr<const Normalizer> parse_normalizer(const JsonField& field) {
-  if (field.is_null()) return std::make_unique<IdentityNormalizer>();
-  if (field["type"].as_string() != "BertNormalizer") {
-    fail_unknown(field, "normalizer", "BertNormalizer");
-  }
-  BertNormalizerOptions options;
-  options.clean_text = field["clean_text"].as_bool();
-  options.handle_chinese_chars = field["handle_chinese_chars"].as_bool();
-  options.lowercase = field["lowercase"].as_bool();
-  const JsonField strip_accents = field.optional("strip_accents");
-  options.strip_accents = strip_accents.is_null() ? options.lowercase : strip_accents.as_bool();
-  return std::make_unique<BertNormalizer>(options);
-}
-
-std::unique_ptr<const PreTokenizer> parse_pre_tokenizer(const JsonField& field) {
-  if (field.is_null()) return std::make_unique<WholePreTokenizer>();
-  if (field["type"].as_string() != "BertPreTokenizer") {
-    fail_unknown(field, "pre_tokenizer", "BertPreTokenizer");
-  }
-  return std::make_unique<BertPreTokenizer>();
-}
-
-std::vector<std::pair<std::string, std::int32_t>> parse_vocabulary(const JsonField& field) {
-  std::vector<std::pair<std::string, std::int32_t>> tokens;
-  tokens.reserve(field.as_object().size());
-  for (const auto& item : field.as_object().items()) {
-    // The path is put together only where it is needed: there are many tokens.
-    if (!item.value().is_number_unsigned() || item.value() > INT32_MAX - 1) {
-      field[item.key().c_str()].as_id();
-    }
-    tokens.emplace_back(item.key(), item.value().get<std::int32_t>());
-  }
-  return tokens;
-}
-
-std::unique_ptr<const Model> parse_word_piece(const JsonField& field) {
-  WordPieceOptions options;
-  options.unk_token = field["unk_token"].as_string();
-  options.continuing_subword_prefix = field["continuing_subword_prefix"].as_string();
-  options.max_input_chars_per_word =
-      static_cast<std::size_t>(field["max_input_chars_per_word"].as_count());
-  Vocabulary vocabulary(parse_vocabulary(field["vocab"]));
-  if (vocabulary.id(options.unk_token) < 0) {
-    field["unk_token"].fail("\"" + options.unk_token + "\" is not in the vocabulary");
-  }
-  return std::make_unique<WordPiece>(std::move(vocabulary), options);
-}
-
-std::unique_ptr<const Model> parse_model(const JsonField& field) {
-  // Early files don't name the type; this field gives WordPiece away.
-  const bool unnamed = !field.has("type") && field.has("max_input_chars_per_word");
-  if (!unnamed && field["type"].as_string() != "WordPiece") {
-    fail_unknown(field, "model", "WordPiece");
-  }
-  return parse_word_piece(field);
-}
-
-/// The ids of a piece {"SpecialToken": {"id": "[CLS]", ...}} of a template.
-void append_special_token(const JsonField& piece, const JsonField& special_tokens,
-                          std::vector<std::int32_t>& ids) {
-  const JsonField name = piece["SpecialToken"]["id"];
-  if (!special_tokens.has(name.as_string().c_str())) {
-    name.fail("\"" + name.as_string() + "\" is not one of the special_tokens");
-  }
-  const JsonField list = special_tokens[name.as_string().c_str()]["ids"];
-  for (std::size_t i = 0; i < list.as_array().size(); ++i) ids.push_back(list[i].as_id());
-}
-
-std::unique_ptr<const PostProcessor> parse_template(const JsonField& field) {
-  const JsonField single = field["single"];
-  const JsonField special_tokens = field["special_tokens"];
-  std::vector<std::int32_t> before;
-  std::vector<std::int32_t> after;
-  bool has_text = false;
-  for (std::size_t i = 0; i < single.as_array().size(); ++i) {
-    const JsonField piece = single[i];
-    if (!piece.has("Sequence")) {
-      append_special_token(piece, special_tokens, has_text ? after : before);
-    } else if (has_text || piece["Sequence"]["id"].as_string() != "A") {
-      piece.fail("the template for a single text must hold the sequence \"A\" once, and no other");
-    } else {
-      has_text = true;
-    }
-  }
-  if (!has_text) single.fail("the template holds no text: the sequence \"A\" is missing");
-  return std::make_unique<FixedPostProcessor>(std::move(before), std::move(after));
-}
-
-std::unique_ptr<const PostProcessor> parse_post_processor(const JsonField& field) {
-  if (field.is_null()) {
-    return std::make_unique<FixedPostProcessor>(std::vector<std::int32_t>{},
-                                                std::vector<std::int32_t>{});
-  }
-  const std::string& type = field["type"].as_string();
-  if (type == "TemplateProcessing") return parse_template(field);
-  if (type != "BertProcessing") {
-    fail_unknown(field, "post_processor", "TemplateProcessing and BertProcessing");
-  }
-  return std::make_unique<FixedPostProcessor>(std::vector<std::int32_t>{field["cls"][1].as_id()},
-                                              std::vector<std::int32_t>{field["sep"][1].as_id()});
-}
-
-/// Decoding is not our work, but a decoder that is not known is a sign that the
-/// file is of a kind that is not known.
-void check_decoder(const JsonField& field) {
-  if (!field.is_null() && field["type"].as_string() != "WordPiece") {
-    fail_unknown(field, "decoder", "WordPiece");
-  }
-}
+using Normalizers = std::vector<std::unique_ptr<const Normalizer>>;
 
 /// The added tokens by id. As `tokenizers` does it, the vocabulary gives the
 /// ids, and tokens that it lacks are numbered on from its size; the id that the
@@ -157,20 +43,44 @@ std::vector<AddedToken> parse_added_tokens(const JsonField& field, const Vocabul
 }
 
 AddedTokens select_added_tokens(const std::vector<AddedToken>& all, bool normalized,
-                                const Normalizer& normalizer) {
+                                const Normalizers& normalizers) {
   std::vector<AddedToken> tokens;
   std::vector<std::string> patterns;
   for (const AddedToken& token : all) {
     if (token.normalized != normalized) continue;
     std::string pattern = token.content;
     if (normalized) {
-      pattern.clear();
-      normalizer.normalize(token.content, pattern);
+      std::string from;
+      for (const auto& normalizer : normalizers) {
+        from.swap(pattern);
+        pattern.clear();
+        // Alone and whole, as if it were a section.
+        if (!from.empty()) normalizer->run(from, Place{}, pattern);
+      }
     }
     tokens.push_back(token);
     patterns.push_back(std::move(pattern));
   }
   return AddedTokens(std::move(tokens), patterns);
+}
+
+/// Gemma's files replace all blanks and then split at blanks: a split that never
+/// comes to pass would only keep texts from being read piece by piece.
+void drop_idle_split(const JsonField& root, std::vector<CuttingStep>& cutting) {
+  const JsonField normalizer = root.optional("normalizer");
+  const JsonField split = root.optional("pre_tokenizer");
+  if (normalizer.is_null() || split.is_null() || split["type"].as_string() != "Split" ||
+      normalizer["type"].as_string() != "Replace") {
+    return;
+  }
+  const JsonField replaced = normalizer["pattern"];
+  const JsonField sought = split["pattern"];
+  if (!replaced.has("String") || !sought.has("String")) return;
+  const std::string& string = sought["String"].as_string();
+  const bool idle = string == replaced["String"].as_string() && string.size() == 1 &&
+                    normalizer["content"].as_string().find(string) == std::string::npos &&
+                    !split["invert"].as_bool();
+  if (idle) cutting.clear();
 }
 
 /// A special token outside the vocabulary would later be read outside of the
@@ -201,17 +111,17 @@ Pipeline parse_pipeline(std::string_view json, std::string_view origin) {
     version.fail("the version \"" + version.as_string() + "\" is not known; knowmap reads 1.0");
   }
   check_decoder(root.optional("decoder"));
-  auto normalizer = parse_normalizer(root.optional("normalizer"));
-  auto pre_tokenizer = parse_pre_tokenizer(root.optional("pre_tokenizer"));
+  auto normalizers = parse_normalizer(root.optional("normalizer"));
+  auto cutting = parse_pre_tokenizer(root.optional("pre_tokenizer"));
   auto post_processor = parse_post_processor(root.optional("post_processor"));
   auto model = parse_model(root["model"]);
   auto added = parse_added_tokens(root.optional("added_tokens"), model->vocabulary());
-  auto raw_tokens = select_added_tokens(added, false, *normalizer);
-  auto normalized_tokens = select_added_tokens(added, true, *normalizer);
-  Pipeline pipeline{
-      std::move(added),         std::move(raw_tokens),    std::move(normalized_tokens),
-      std::move(normalizer),    std::move(pre_tokenizer), std::move(model),
-      std::move(post_processor)};
+  auto raw_tokens = select_added_tokens(added, false, normalizers);
+  auto normalized_tokens = select_added_tokens(added, true, normalizers);
+  drop_idle_split(root, cutting);
+  Pipeline pipeline{std::move(added),         std::move(raw_tokens), std::move(normalized_tokens),
+                    std::move(normalizers),   std::move(cutting),    std::move(model),
+                    std::move(post_processor)};
   check_special_ids(pipeline, root.optional("post_processor"));
   return pipeline;
 }

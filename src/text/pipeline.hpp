@@ -16,6 +16,13 @@
 
 namespace knowmap::text {
 
+/// A step that cuts text into words: it rewrites the text or splits it. One of
+/// the two is null.
+struct CuttingStep {
+  std::unique_ptr<const Normalizer> rewrite;
+  std::unique_ptr<const PreTokenizer> split;
+};
+
 /// The parts of a tokenizer, as `tokenizer.json` lists them. No part is null.
 struct Pipeline {
   /// All added tokens, by id.
@@ -23,8 +30,10 @@ struct Pipeline {
   /// Those that are looked for in the raw text, and those in the normalised.
   AddedTokens raw_tokens;
   AddedTokens normalized_tokens;
-  std::unique_ptr<const Normalizer> normalizer;
-  std::unique_ptr<const PreTokenizer> pre_tokenizer;
+  /// One after the other; there is at least one, whose output is valid UTF-8.
+  std::vector<std::unique_ptr<const Normalizer>> normalizers;
+  /// One after the other, each on the words of the one before it.
+  std::vector<CuttingStep> cutting;
   std::unique_ptr<const Model> model;
   std::unique_ptr<const PostProcessor> post_processor;
 
@@ -40,7 +49,7 @@ Pipeline parse_pipeline(std::string_view json, std::string_view origin);
 /// its buffers from text to text; one for each thread.
 class Encoder {
  public:
-  explicit Encoder(const Pipeline& pipeline) : pipeline_(pipeline) {}
+  explicit Encoder(const Pipeline& pipeline);
 
   /// Appends the ids of `text`, at most `max_length` (0 = no limit, otherwise
   /// at least the number of special tokens). Stops early, with some ids
@@ -49,12 +58,22 @@ class Encoder {
               const Monitor* monitor = nullptr);
 
  private:
+  /// What a step left for when more text has come.
+  struct Buffer {
+    std::string text;
+    bool started = false;
+    std::vector<Span> words;
+  };
+
   bool done() const;
   void encode_sections(std::string_view text);
-  void begin_section();
-  void feed(std::string_view raw, bool last);
+  void begin_section(std::string_view rest, bool of_text);
+  std::size_t feed(std::string_view raw, bool last);
+  std::size_t normalize(std::string_view raw, bool last);
+  std::size_t pending() const;
   void drain(bool last);
-  std::size_t tokenize_words(std::size_t begin, std::size_t end, bool last);
+  std::size_t cut(std::size_t begin, std::size_t end, bool last);
+  std::size_t cut_step(std::size_t step, std::string_view text, bool of_text, bool last);
   void forget_consumed();
 
   const Pipeline& pipeline_;
@@ -62,6 +81,12 @@ class Encoder {
   std::vector<std::int32_t>* ids_ = nullptr;
   /// The size that `ids_` may reach before the closing special tokens.
   std::size_t limit_ = 0;
+  std::unique_ptr<Model::Scratch> scratch_;
+
+  /// What stands before each normaliser but the first, which reads the text.
+  std::vector<Buffer> normalizing_;
+  /// What stands behind each step that rewrites, and the words of each that splits.
+  std::vector<Buffer> cutting_;
 
   /// Normalised text of the section at hand: what is before `consumed_` has
   /// become ids and stays only as context.
@@ -71,7 +96,8 @@ class Encoder {
   std::size_t search_ = 0;
   /// White space that follows belongs to the added token before it.
   bool stripping_ = false;
-  std::vector<Span> words_;
+  /// The text's first code point is the next to be cut.
+  bool of_text_ = false;
 };
 
 }  // namespace knowmap::text

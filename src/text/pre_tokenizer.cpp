@@ -2,16 +2,9 @@
 
 namespace knowmap::text {
 
-std::size_t WholePreTokenizer::split(std::string_view text, bool last,
-                                     std::vector<Span>& words) const {
-  if (!last) return 0;
-  if (!text.empty()) words.push_back({0, text.size()});
-  return text.size();
-}
-
 BertPreTokenizer::BertPreTokenizer() : properties_(properties()) {
   for (char32_t c = 0; c < ascii_.size(); ++c) {
-    ascii_[c] = properties_[c] & (kWhitespace | kPunctuation);
+    ascii_[c] = properties_[c] & std::uint16_t{kWhitespace | kPunctuation};
   }
 }
 
@@ -22,7 +15,7 @@ std::size_t BertPreTokenizer::split(std::string_view text, bool last,
   std::size_t word = 0;  // where the word that is being read began
   for (std::size_t i = 0; i < size;) {
     const auto byte = static_cast<std::uint8_t>(data[i]);
-    std::uint8_t is = 0;
+    std::uint16_t is = 0;
     std::size_t length = 1;
     if (byte < 0x80) {
       is = ascii_[byte];
@@ -41,6 +34,28 @@ std::size_t BertPreTokenizer::split(std::string_view text, bool last,
   if (!last) return word;
   if (word < size) words.push_back({word, size});
   return size;
+}
+
+std::size_t WhitespacePreTokenizer::split(std::string_view text, bool last,
+                                          std::vector<Span>& words) const {
+  const Properties& property = properties();
+  const char* end = text.data() + text.size();
+  std::size_t word = 0;
+  std::uint16_t kind = kWhitespace;  // of what is being read: kWord, kWhitespace, or 0
+  for (std::size_t i = 0; i < text.size();) {
+    const Decoded next = decode_utf8(text.data() + i, end);
+    const std::uint16_t is = property[next.c];
+    const std::uint16_t now = (is & kWord) ? kWord : is & kWhitespace;
+    if (now != kind) {
+      if (kind != kWhitespace) words.push_back({word, i});
+      word = i;
+      kind = now;
+    }
+    i += next.length;
+  }
+  if (!last) return word;
+  if (kind != kWhitespace && word < text.size()) words.push_back({word, text.size()});
+  return text.size();
 }
 
 }  // namespace knowmap::text

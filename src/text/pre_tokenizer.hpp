@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,12 +28,6 @@ class PreTokenizer {
   virtual std::size_t split(std::string_view text, bool last, std::vector<Span>& words) const = 0;
 };
 
-/// All the text is one word: what a file without a pre-tokeniser gets.
-class WholePreTokenizer final : public PreTokenizer {
- public:
-  std::size_t split(std::string_view text, bool last, std::vector<Span>& words) const override;
-};
-
 /// `BertPreTokenizer`: words end at white space, and each punctuation mark is a
 /// word of its own.
 class BertPreTokenizer final : public PreTokenizer {
@@ -41,7 +37,13 @@ class BertPreTokenizer final : public PreTokenizer {
 
  private:
   const Properties& properties_;
-  std::array<std::uint8_t, 128> ascii_;
+  std::array<std::uint16_t, 128> ascii_;
+};
+
+/// `Whitespace`: runs of \w, and runs of what is neither that nor white space.
+class WhitespacePreTokenizer final : public PreTokenizer {
+ public:
+  std::size_t split(std::string_view text, bool last, std::vector<Span>& words) const override;
 };
 
 }  // namespace knowmap::text

@@ -75,8 +75,8 @@ TokenBatch Tokenizer::encode_batch(std::span<const std::string_view> texts, std:
   impl_->check_max_length(max_length);
   Workers workers(threads);
   Monitor monitor(progress, "tokenize", texts.size(), "texts");
-  std::vector<text::Encoder> encoders(static_cast<std::size_t>(workers.size()),
-                                      text::Encoder(impl_->pipeline));
+  std::vector<text::Encoder> encoders;
+  for (int i = 0; i < workers.size(); ++i) encoders.emplace_back(impl_->pipeline);
   std::vector<std::vector<std::int32_t>> parts((texts.size() + kGrain - 1) / kGrain);
   TokenBatch batch;
   batch.offsets.resize(texts.size() + 1);

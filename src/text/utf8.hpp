@@ -2,12 +2,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace knowmap::text {
 
 constexpr char32_t kReplacement = 0xFFFD;
 constexpr char32_t kCodePoints = 0x110000;
+/// The most bytes that a code point takes.
+constexpr std::size_t kLongestUtf8 = 4;
 
 struct Decoded {
   char32_t c;
@@ -50,6 +53,8 @@ inline char32_t decode_utf8_before(std::string_view text, std::size_t end) {
   return last.length == end - start ? last.c : kReplacement;
 }
 
+inline bool is_continuation(char byte) { return (static_cast<std::uint8_t>(byte) & 0xC0) == 0x80; }
+
 /// Writes `c` at `out`, which has room for 4 bytes, and returns what follows.
 inline char* encode_utf8(char32_t c, char* out) {
   const auto put = [&out](char32_t byte) { *out++ = static_cast<char>(byte); };
@@ -69,6 +74,11 @@ inline char* encode_utf8(char32_t c, char* out) {
     put(0x80 | (c & 0x3F));
   }
   return out;
+}
+
+inline void append_utf8(char32_t c, std::string& out) {
+  char bytes[kLongestUtf8];
+  out.append(bytes, encode_utf8(c, bytes));
 }
 
 }  // namespace knowmap::text

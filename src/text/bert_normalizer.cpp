@@ -1,4 +1,4 @@
-#include "text/normalizer.hpp"
+#include "text/bert_normalizer.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -9,7 +9,6 @@ namespace knowmap::text {
 namespace {
 
 bool is_ascii(char byte) { return static_cast<std::uint8_t>(byte) < 0x80; }
-bool is_continuation(char byte) { return (static_cast<std::uint8_t>(byte) & 0xC0) == 0x80; }
 
 /// The blocks that BERT's authors called Chinese.
 bool is_cjk_ideograph(char32_t c) {
@@ -25,22 +24,6 @@ std::size_t utf8_length(char32_t c) { return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 
 
 }  // namespace
 
-void IdentityNormalizer::normalize(std::string_view piece, std::string& out) const {
-  const char* end = piece.data() + piece.size();
-  for (const char* p = piece.data(); p < end;) {
-    const Decoded next = decode_utf8(p, end);
-    char bytes[4];
-    out.append(bytes, encode_utf8(next.c, bytes));
-    p += next.length;
-  }
-}
-
-std::size_t IdentityNormalizer::last_cut(std::string_view text, std::size_t at) const {
-  // Behind a broken byte a continuation byte stands alone: never cut there.
-  while (at > 0 && at < text.size() && is_continuation(text[at])) --at;
-  return at;
-}
-
 BertNormalizer::BertNormalizer(const BertNormalizerOptions& options)
     : BertNormalizer(make_tables(options)) {}
 
@@ -50,7 +33,7 @@ BertNormalizer::BertNormalizer(Tables tables) : tables_(std::move(tables)) {}
 /// out and what is left is lowercased.
 template <typename F>
 void BertNormalizer::expand(const BertNormalizerOptions& options, char32_t c, F emit) {
-  const std::uint8_t is = properties()[c];
+  const std::uint16_t is = properties()[c];
   if (options.clean_text) {
     if (is & kRemoved) return;
     if (is & kWhitespace) c = ' ';
@@ -80,7 +63,7 @@ std::string BertNormalizer::spell(const BertNormalizerOptions& options, char32_t
     out.append(bytes, encode_utf8(code, bytes));
   };
   expand(options, c, [&](char32_t part) {
-    const std::uint8_t is = options.strip_accents ? properties()[part] : std::uint8_t{0};
+    const std::uint16_t is = options.strip_accents ? properties()[part] : std::uint16_t{0};
     if (is & kNonspacing) return;
     marks_stay |= (is & kCombining) != 0;
     if (!options.lowercase) return append(part);
@@ -91,7 +74,7 @@ std::string BertNormalizer::spell(const BertNormalizerOptions& options, char32_t
 
 BertNormalizer::Tables BertNormalizer::make_tables(const BertNormalizerOptions& options) {
   const Properties& property = properties();
-  std::uint8_t touched = 0;
+  std::uint16_t touched = 0;
   if (options.clean_text) touched |= kRemoved | kWhitespace;
   if (options.strip_accents) touched |= kDecomposes | kNonspacing | kCombining;
   if (options.lowercase) touched |= kHasLowercase;
@@ -103,7 +86,7 @@ BertNormalizer::Tables BertNormalizer::make_tables(const BertNormalizerOptions& 
   // three bytes gets two blanks.
   std::size_t expansion = options.clean_text ? 2 : 3;
   for (char32_t c = 0; c < kCodePoints; ++c) {
-    const std::uint8_t is = property[c] & touched;
+    const std::uint16_t is = property[c] & touched;
     if (c >= ascii.size() && is == 0) {
       if (options.handle_chinese_chars && is_cjk_ideograph(c)) flat[c] = kSpaced;
       continue;
@@ -128,6 +111,14 @@ BertNormalizer::Tables BertNormalizer::make_tables(const BertNormalizerOptions& 
     }
   }
   return {options, ascii, CodePointTable<std::uint32_t>(flat), std::move(pool), expansion};
+}
+
+std::size_t BertNormalizer::run(std::string_view text, Place place, std::string& out) const {
+  // Where the code point behind the cut is not all there, it can't be judged.
+  const std::size_t cut =
+      place.last ? text.size() : last_cut(text, text.size() - std::min(text.size(), kLongestUtf8));
+  normalize(text.substr(0, cut), out);
+  return cut;
 }
 
 void BertNormalizer::normalize(std::string_view piece, std::string& out) const {
@@ -204,6 +195,8 @@ const char* BertNormalizer::reorder(const char* p, const char* end, char*& out) 
   return p;
 }
 
+/// The last place in (0, at] where `text` may be cut so that its two parts give
+/// the same when normalised apart; 0 where there is none.
 std::size_t BertNormalizer::last_cut(std::string_view text, std::size_t at) const {
   for (; at > 0; --at) {
     if (at == text.size() || is_ascii(text[at])) {

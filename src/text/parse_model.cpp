@@ -1,3 +1,6 @@
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -107,6 +110,35 @@ std::unique_ptr<const Model> parse_bpe(const JsonField& field) {
   return std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options));
 }
 
+/// A score as `tokenizers` reads it: its digits as a whole number, divided by a
+/// power of ten, which rounds twice. Ties between ways to cut a word hang on it.
+/// The digits are the fewest that tell a number from its neighbours, which is
+/// how every writer of such files puts them.
+double read_twice_rounded(double exact) {
+  std::array<char, 64> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), std::abs(exact),
+                                          std::chars_format::scientific);
+  std::uint64_t digits = 0;
+  int exponent = 0;
+  bool after_point = false;
+  const char* p = text.data();
+  for (; p < end && *p != 'e'; ++p) {
+    if (*p == '.') {
+      after_point = true;
+      continue;
+    }
+    digits = digits * 10 + static_cast<std::uint64_t>(*p - '0');
+    exponent -= after_point;
+  }
+  int written = 0;
+  if (p < end) std::from_chars(p + 1 + (p[1] == '+'), end, written);
+  exponent += written;
+  const auto whole = static_cast<double>(digits);
+  if (error != std::errc() || exponent < -300 || exponent > 300) return exact;
+  const double power = std::pow(10.0, std::abs(exponent));
+  return std::copysign(exponent < 0 ? whole / power : whole * power, exact);
+}
+
 std::unique_ptr<const Model> parse_unigram(const JsonField& field) {
   const JsonField list = field["vocab"];
   std::vector<std::pair<std::string, double>> tokens;
@@ -114,7 +146,7 @@ std::unique_ptr<const Model> parse_unigram(const JsonField& field) {
   for (std::size_t i = 0; i < list.as_array().size(); ++i) {
     const JsonField item = list[i];
     if (item.as_array().size() != 2) item.fail("expected a token and its score");
-    tokens.emplace_back(item[std::size_t{0}].as_string(), item[1].as_number());
+    tokens.emplace_back(item[std::size_t{0}].as_string(), read_twice_rounded(item[1].as_number()));
   }
   if (tokens.empty()) list.fail("there are no tokens");
   std::optional<std::int32_t> unknown;

@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "knowmap's C++ engine; use the classes of the package `knowmap`.";
   m.attr("__version__") = knowmap::version();
   register_errors(m);
+  register_tokenizer(m);
   register_checkpoint_store(m);
   register_embedder(m);
   register_knn(m);

@@ -28,7 +28,9 @@ struct TokenBatch {
 };
 
 /// Turns UTF-8 text into token ids as HF `tokenizers` would, from the same
-/// `tokenizer.json`: WordPiece with BERT's normaliser and pre-tokeniser.
+/// `tokenizer.json`: WordPiece, WordLevel, BPE (byte-level or with byte
+/// fall-back) and Unigram, with the normalisers, pre-tokenisers, post-processors
+/// and added tokens that embedding models' files use.
 ///
 /// The file's own `truncation` and `padding` sections are set aside: the length
 /// is the caller's, and nothing is padded. Invalid UTF-8 is read as U+FFFD, one
@@ -48,7 +50,8 @@ class KNOWMAP_EXPORT Tokenizer {
 
   /// The ids of one text with its special tokens ([CLS] … [SEP]), at most
   /// `max_length` of them, special tokens counted; 0 = no limit. Work stops
-  /// once the length is sure.
+  /// once the length is sure. Throws `TokenizerError` for a text that the file
+  /// has no id for, nor an unknown token.
   std::vector<std::int32_t> encode(std::string_view text, std::size_t max_length = 0) const;
 
   /// The ids of many texts on `threads` threads (0 = one for each core).

@@ -18,6 +18,7 @@ from knowmap._core import (
     OutOfMemoryError,
     Region,
     RegionLevel,
+    Tokenizer,
     TokenizerError,
     __version__,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Prediction",
     "Region",
     "RegionLevel",
+    "Tokenizer",
     "TokenizerError",
     "TopLabels",
     "UmapProjector",

@@ -92,8 +92,9 @@ def charsmap(keys):
 def grapheme_classes():
     """What bounds the clusters that `Precompiled` works on, probed by what it takes for one cluster."""
     normalize = normalizers.Precompiled(charsmap(["a", "\u00a9"])).normalize_str
-    extend = [c for c in CODE_POINTS if c != 0 and normalize("a" + chr(c)) == "X"]
-    pictographic = [c for c in CODE_POINTS if c not in extend and normalize("\u00a9\u200d" + chr(c)) != "X" + normalize(chr(c))]
+    extend = {c for c in CODE_POINTS if c != 0 and normalize("a" + chr(c)) == "X"}
+    pictographic = [c for c in CODE_POINTS
+                    if c not in extend and normalize("\u00a9\u200d" + chr(c)) != "X" + normalize(chr(c))]
     # A control character keeps no mark: the mark stands behind what it became.
     others = [c for c in CODE_POINTS if unicodedata.category(chr(c)) in ("Cc", "Cf", "Zl", "Zp", "Cn", "Lo", "Co")]
     prepend, control = [], []
@@ -211,7 +212,7 @@ def main():
     print_ranges("`\\w` of a pattern (that of the added tokens is another).", "kPatternWordRanges",
                  matching(r"\w"))
     names = ("Extend", "Pictographic", "Prepend", "Control")
-    for name, members in zip(names, grapheme_classes()):
+    for name, members in zip(names, grapheme_classes(), strict=True):
         print_ranges(f"Grapheme clusters: {name.lower()}.", f"k{name}Ranges", members)
     rows = [f"{{0x{ord(n[0]) << 8 | ord(n[1]):X}, 0x{a:X}, 0x{b:X}}}" for n, new in newer_members()
             for a, b in ranges(new)]

@@ -237,7 +237,7 @@ struct Region {
   /// One to four words; no other region of its level has the same, nor has its
   /// parent.
   std::string name;
-  /// Words that set it apart, best first (c-TF-IDF).
+  /// Phrases that set it apart and stand in the same texts, best first.
   std::vector<std::string> phrases;
   /// Rows nearest to its centre in the embedding space, nearest first.
   std::vector<std::int64_t> exemplars;
@@ -251,7 +251,7 @@ struct Region {
   std::int32_t parent = -1;
   /// How far the name tells the region from the rest, 0 … 1: the share of its
   /// rows whose text or title holds the name's phrase, less that share among all
-  /// other rows. 0 where the name is a title that no other row has.
+  /// other rows. Where the name is a title, 1 / size: one row bears it.
   float confidence = 0.0f;
   /// Of a grid: row * columns + column, rows counted from the lowest y; else -1.
   std::int32_t cell = -1;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
@@ -56,6 +58,8 @@ def encode_classes(y: Any, unlabeled: int | None = -1) -> tuple[NDArray[np.int32
     values = np.asarray(y, dtype=object if not isinstance(y, np.ndarray) else None)
     if values.ndim != 1:
         raise ValueError(f"labels must be one for each row, got an array of shape {values.shape}")
+    if values.dtype.kind in "biufU":
+        return _encode_array(values, unlabeled)
     plain = values.tolist()
     known = [not (v is None or v != v or v == "" or
                   (unlabeled is not None and isinstance(v, int) and not isinstance(v, bool) and v == unlabeled))
@@ -63,7 +67,22 @@ def encode_classes(y: Any, unlabeled: int | None = -1) -> tuple[NDArray[np.int32
     classes = sorted({v for v, k in zip(plain, known, strict=True) if k}, key=lambda v: (str(type(v)), v))
     number = {v: i for i, v in enumerate(classes)}
     codes = np.array([number[v] if k else -1 for v, k in zip(plain, known, strict=True)], dtype=np.int32)
-    return codes, _class_array(classes, values.dtype)
+    return codes, _class_array(classes)
+
+
+def _encode_array(values: NDArray[Any], unlabeled: int | None) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    kind = values.dtype.kind
+    if kind == "f" and not np.array_equal(values, np.round(values), equal_nan=True):
+        raise ValueError("Unknown label type: continuous. Labels are classes: integers, words, or whole numbers")
+    if kind == "f" and np.isinf(values).any():
+        raise ValueError("Input y contains infinity")
+    known = values != "" if kind == "U" else ~np.isnan(values) if kind == "f" else np.ones(len(values), bool)
+    if kind in "iu" and unlabeled is not None:
+        known &= values != unlabeled
+    classes, codes = np.unique(values[known], return_inverse=True)
+    out = np.full(len(values), -1, np.int32)
+    out[known] = codes
+    return out, classes.astype(np.int64) if kind in "iu" else classes
 
 
 def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArray[Any]:
@@ -77,11 +96,9 @@ def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArra
     return out
 
 
-def _class_array(classes: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _class_array(classes: list[Any]) -> NDArray[Any]:
     if classes and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in classes):
         return np.array(classes, dtype=np.int64)
-    if dtype.kind in "bfU" and classes:
-        return np.array(classes, dtype=dtype)
     out = np.empty(len(classes), dtype=object)
     out[:] = classes
     return out
@@ -104,7 +121,7 @@ class KnnLabeler(Estimator):
 
     Labels may be of any kind. None, NaN, "" and `unlabeled` (an integer, or None for no such number) mean "not known":
     such rows do not vote. Several labels a row: y as a list of lists or sets (None = not known), or as an array (n, C)
-    of 0 and 1; `predict` answers in kind.
+    of 0 and 1 (lists of one length that hold only 0 and 1 are read as one); `predict` answers in kind.
 
     After `fit`: `classes_`, `n_features_in_`, `multi_label_`; with calibration `threshold_`, and what the left-out rows
     told: `coverage_`, the share of rows that would get a label, and `error_`, the share wrong among those. Memory is
@@ -127,8 +144,9 @@ class KnnLabeler(Estimator):
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
         """Keeps the rows X (n, d) and their labels y (n). Raises ValueError."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        X = self._check_rows(X, fitting=True)
         core = _core.KnnLabeler(*self._options())
+        y = _labels_given(y, type(self).__name__)
         sets = _as_sets(y)
         if sets is None:
             codes, self.classes_ = encode_classes(y, self.unlabeled)
@@ -139,7 +157,6 @@ class KnnLabeler(Estimator):
         self._core = core
         self._indicator = sets is not None and sets.indicator
         self._learnt()
-        self.n_features_in_: int = X.shape[1]
         return self
 
     def predict(self, X: ArrayLike) -> Any:
@@ -147,7 +164,7 @@ class KnnLabeler(Estimator):
         (m, C) of 0 and 1 where `fit` was given one."""
         if not self._fitted().multi_label:
             return self.predict_with_confidence(X).labels
-        offsets, codes, *_ = self._core.predict_sets(_rows(X))
+        offsets, codes, *_ = self._core.predict_sets(self._check_rows(X, fitting=False))
         if self._indicator:
             out = np.zeros((len(offsets) - 1, len(self.classes_)), dtype=np.int64)
             out[np.repeat(np.arange(len(out)), np.diff(offsets)), codes] = 1
@@ -157,26 +174,26 @@ class KnnLabeler(Estimator):
 
     def predict_with_confidence(self, X: ArrayLike) -> Prediction:
         """Labels, how sure each is, and the lead of its share of the votes over the second's."""
-        result = self._fitted().predict(_rows(X))
+        result = self._fitted().predict(self._check_rows(X, fitting=False))
         return Prediction(labels_from_codes(result.labels, self.classes_), result.confidence, result.margin)
 
     def predict_top(self, X: ArrayLike, k: int | None = None) -> TopLabels:
         """The k best labels of each row (default: `top_k`) and their shares of the votes."""
-        codes, shares = self._fitted().predict_top(_rows(X), self.top_k if k is None else k)
+        codes, shares = self._fitted().predict_top(self._check_rows(X, fitting=False), self.top_k if k is None else k)
         return TopLabels(labels_from_codes(codes, self.classes_), shares)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Shares of the votes (n, len(classes_)); each row sums to 1, with several labels a row each stands alone."""
-        return self._fitted().predict_proba(_rows(X))
+        return self._fitted().predict_proba(self._check_rows(X, fitting=False))
 
     def voters(self, X: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Which of the rows given to `fit` voted on each row, and their distances: two arrays (m, k)."""
-        return self._fitted().voters(_rows(X))[:2]
+        return self._fitted().voters(self._check_rows(X, fitting=False))[:2]
 
     def explain(self, X: ArrayLike) -> list[Explanation]:
         """For each row its label, how sure it is, and the labelled rows that voted for it or against it."""
-        X = _rows(X)
         core = self._fitted()
+        X = self._check_rows(X, fitting=False)
         rows, distances, weights = core.voters(X)
         labels: Any = self.predict(X)
         sure = np.full(len(X), np.nan) if core.multi_label else core.predict(X).confidence
@@ -221,11 +238,17 @@ class KnnLabeler(Estimator):
         options["max_distance"] = None if np.isinf(options["max_distance"]) else options["max_distance"]
         options["target_error"] = None if options["target_error"] >= 1 else options["target_error"]
         labeler = cls(**options, unlabeled=int(unlabeled) if unlabeled else None)
-        labeler.classes_ = _class_array([int(n) for n in names] if kind[0] == "i" else names, np.dtype(object))
+        labeler.classes_ = _class_array([int(n) for n in names] if kind[0] == "i" else names)
         labeler._core, labeler._indicator = core, kind.endswith("m")
         labeler._learnt()
         labeler.n_features_in_ = core.state()["data"].shape[1]
         return labeler
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(estimator_type="classifier", target_tags=TargetTags(required=True, multi_output=False),
+                    classifier_tags=ClassifierTags(multi_label=True), input_tags=InputTags())
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -265,9 +288,22 @@ class KnnLabeler(Estimator):
                 for row, a, b in zip(state["numbers"].tolist(), offsets[:-1], offsets[1:], strict=True)}
 
     def _fitted(self) -> Any:
-        if not hasattr(self, "_core"):
-            raise ValueError("this KnnLabeler is not fitted yet; call fit first")
+        self._require_fitted("_core")
         return self._core
+
+
+def _labels_given(y: Any, name: str) -> Any:
+    """y, a column made flat with a warning; raises ValueError where there is none."""
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None")
+    if hasattr(y, "to_numpy"):
+        y = y.to_numpy()
+    if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
+        sklearn = sys.modules.get("sklearn.exceptions")
+        warnings.warn("A column-vector y was passed when a 1d array was expected; it is made flat",
+                      sklearn.DataConversionWarning if sklearn is not None else UserWarning, stacklevel=3)
+        return y[:, 0]
+    return y
 
 
 class _Sets:
@@ -292,7 +328,16 @@ class _Sets:
         codes_of = [[-1] if labels is None else sorted(number[v] for v in labels) for labels in plain]
         offsets = np.concatenate([[0], np.cumsum([len(c) for c in codes_of])]).astype(np.int64)
         codes = np.array([c for row in codes_of for c in row], dtype=np.int32)
-        return offsets, codes, _class_array(classes, np.dtype(object))
+        return offsets, codes, _class_array(classes)
+
+
+def _is_indicator(y: Any) -> bool:
+    """Whether lists are the rows of an array of 0 and 1, as scikit-learn reads them."""
+    if any(labels is None or isinstance(labels, (set, frozenset)) for labels in y):
+        return False
+    lengths = {len(labels) for labels in y}
+    return len(lengths) == 1 and min(lengths) > 1 and all(
+        isinstance(v, (int, np.integer)) and v in (0, 1) for labels in y for v in labels)
 
 
 def _as_sets(y: Any) -> _Sets | None:
@@ -305,8 +350,6 @@ def _as_sets(y: Any) -> _Sets | None:
         return None
     listed = (list, tuple, set, frozenset, np.ndarray)
     first = next((labels for labels in y if labels is not None), None)
+    if isinstance(first, listed) and _is_indicator(y):
+        return _Sets(np.asarray(y), True)
     return _Sets(y, False) if isinstance(first, listed) and np.ndim(first) < 2 else None
-
-
-def _rows(X: ArrayLike) -> NDArray[np.float32]:
-    return np.ascontiguousarray(X, dtype=np.float32)

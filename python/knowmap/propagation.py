@@ -48,7 +48,7 @@ class LabelPropagator(Estimator):
     def fit(self, X: ArrayLike, y: Any, *, graph: Any = None) -> Self:
         """Carries the labels y (n) over the neighbours of X (n, d), or over `graph`: a sparse matrix (n, n) of weights,
         row i holding what row i takes from the others. Raises ValueError, CancelledError."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        X = self._check_rows(X, fitting=True)
         threads = max(0, self.n_jobs or 0)
         codes, self.classes_ = encode_classes(y, self.unlabeled)
         with callback(self.progress) as report:
@@ -67,7 +67,6 @@ class LabelPropagator(Estimator):
         self.transduction_: NDArray[Any] = labels_from_codes(result.labels, self.classes_)
         self.confidence_: NDArray[np.float32] = result.confidence
         self.top_ = TopLabels(labels_from_codes(result.top[0], self.classes_), result.top[1])
-        self.n_features_in_: int = X.shape[1]
         self._voters = KnnLabeler(self.n_neighbors, metric=self.metric, unlabeled=self.unlabeled,
                                   n_jobs=self.n_jobs).fit(X, self.transduction_)
         return self
@@ -78,6 +77,5 @@ class LabelPropagator(Estimator):
 
     def predict_with_confidence(self, X: ArrayLike) -> Prediction:
         """Labels of new rows, their shares of the vote, and the lead over the second."""
-        if not hasattr(self, "_voters"):
-            raise ValueError("this LabelPropagator is not fitted yet; call fit first")
+        self._require_fitted("_voters")
         return self._voters.predict_with_confidence(X)

@@ -18,8 +18,8 @@ _core.Region.__doc__ = """A named part of the map.
 apart, best first; ``exemplars``: rows nearest to its centre, nearest first; ``x``, ``y``: where its name stands;
 ``size``: rows in it; ``parent``: its region in the level above, -1 at the top (of a grid's cell: the region of the
 finest given level that most of its rows are in); ``confidence``: how far the name tells it from the rest, 0 to 1 (the
-share of its rows that hold the name's phrase, less that share among all others); ``cell``: of a grid row * columns +
-column, rows counted from the lowest y, else -1.
+share of its rows that hold the name's phrase, less that share among all others; 1 / size where the name is a title);
+``cell``: of a grid row * columns + column, rows counted from the lowest y, else -1.
 """
 _core.RegionLevel.__doc__ = "A partition of the map: ``regions``, and ``assignment``, each row's region, -1 for none."
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "label/key_phrases.hpp"
 #include "label/spellings.hpp"
 
 namespace knowmap::label {
@@ -12,6 +13,8 @@ namespace knowmap::label {
 namespace {
 
 constexpr std::size_t kMostWords = 4;
+constexpr std::size_t kMostWithGrammar = 6;
+constexpr std::size_t kMostTitleBytes = 90;
 /// A second phrase joins the first where the first covers less than this, the two
 /// tell the region from the rest so much better than the first alone, and the
 /// second is not so much worse a name.
@@ -62,6 +65,7 @@ class Namer {
     for (const LevelToName& level : levels_) {
       for (const Candidates& c : level.candidates) {
         for (const Candidate& candidate : c.best) wanted.push_back(candidate.phrase);
+        for (const KeyCandidate& key : c.keys) wanted.push_back(key.phrase);
       }
     }
     std::sort(wanted.begin(), wanted.end());
@@ -79,9 +83,10 @@ class Namer {
     std::unordered_set<std::uint32_t> used;
     keep_names(l, result.names, taken, used);
     name_by_phrases(l, result.names, taken, used);
+    const std::vector<float> shares = largest_shares(table_, level.candidates);
     for (std::size_t r = 0; r < result.names.size(); ++r) {
       if (result.names[r].empty()) result.names[r] = fall_back(l, r, taken);
-      result.phrases.push_back(key_phrases(level.candidates[r], n_phrases));
+      result.phrases.push_back(key_phrases(level.candidates[r], shares, n_phrases));
       result.confidence.push_back(confidence(l, r));
     }
     names_.push_back(result.names);
@@ -115,6 +120,7 @@ class Namer {
   float confidence(std::size_t l, std::size_t r) const {
     const Candidates& candidates = levels_[l].candidates[r];
     const auto size = static_cast<float>(candidates.rows);
+    if (chosen_[l][r].phrases.empty()) return size > 0 ? 1 / size : 0.0f;
     double inside = 0, all = 0;
     std::vector<std::size_t> places;
     for (const std::uint32_t phrase : chosen_[l][r].phrases) {
@@ -297,24 +303,14 @@ class Namer {
     }
   }
 
-  std::vector<std::string> key_phrases(const Candidates& candidates, std::size_t most) const {
-    std::vector<Candidate> sorted = candidates.best;
-    std::sort(sorted.begin(), sorted.end(), [](const Candidate& a, const Candidate& b) {
-      return a.distinction != b.distinction ? a.distinction > b.distinction : a.phrase < b.phrase;
-    });
-    std::vector<std::uint32_t> kept;
+  std::vector<std::string> key_phrases(const Candidates& candidates,
+                                       const std::vector<float>& shares, std::size_t most) const {
     std::vector<std::string> shown;
     std::unordered_set<std::string> said;
-    for (const Candidate& c : sorted) {
-      if (shown.size() == most) break;
-      const Phrase& phrase = table_.phrases[c.phrase];
-      const bool repeats = std::any_of(kept.begin(), kept.end(), [&](std::uint32_t other) {
-        return within(phrase, table_.phrases[other]) || within(table_.phrases[other], phrase);
-      });
-      const std::string& spelled = spelling_.at(c.phrase);
-      if (repeats || spelled.empty() || !said.insert(fold(spelled)).second) continue;
-      kept.push_back(c.phrase);
-      shown.push_back(spelled);
+    for (const std::uint32_t phrase :
+         choose_key_phrases(table_, candidates, shares, corpus_.size(), most)) {
+      const std::string& spelled = spelling_.at(phrase);
+      if (!spelled.empty() && said.insert(fold(spelled)).second) shown.push_back(spelled);
     }
     return shown;
   }
@@ -336,31 +332,39 @@ std::string short_title(std::string_view title) {
   title = title.substr(0, 400);
   const std::size_t bracket = title.find(" (");
   if (bracket != std::string_view::npos && bracket > 0) title = title.substr(0, bracket);
-  bool says_something = false;
-  WordReader reader(title);
+  const std::string whole = clean(title);
+  // Words of grammar don't count: "Cinema of the United States" is three. They
+  // don't end a title that is cut: "A Study of the", but "Things Fall Apart".
+  std::size_t words = 0;
+  std::size_t all = 0;
+  std::size_t said = 0;  // behind the last word that counts
+  std::size_t end = 0;   // behind the last word
+  WordReader reader(whole);
   std::string_view word;
   Gap gap = Gap::space;
+  bool says_something = false;
   while (reader.next(word, gap)) {
-    bool known = false;
-    for (const std::uint16_t classes : word_classes(fold(word))) {
-      known = known || (classes & (kStop | kEmpty)) != 0;
+    unsigned known = 0;
+    for (const std::uint16_t classes : word_classes(fold(word))) known |= classes;
+    const auto behind = static_cast<std::size_t>(word.data() + word.size() - whole.data());
+    const bool counts = (known & kStop) == 0;
+    // Writing without blanks is cut by length.
+    if ((counts && words == kMostWords) || (!is_unspaced(word) && ++all > kMostWithGrammar) ||
+        (behind > kMostTitleBytes && end > 0)) {
+      end = said > 0 ? said : end;
+      break;
     }
-    says_something = says_something || !known;
+    end = behind;
+    if (!counts) continue;
+    said = behind;
+    if (!is_unspaced(word)) ++words;
+    says_something = says_something || (known & kEmpty) == 0;
   }
   if (!says_something) return {};
-  const std::string whole = clean(title);
-  std::string cut;
-  std::size_t words = 0;
-  std::size_t letters = 0;
-  for (const char c : whole) {
-    if (c == ' ' && (++words == kMostWords)) break;
-    // Writing without blanks is cut by length.
-    if ((static_cast<unsigned char>(c) & 0xc0) != 0x80 && ++letters > 60) break;
-    cut += c;
-  }
-  while (!cut.empty() && (cut.back() == ',' || cut.back() == ';' || cut.back() == ':' ||
-                          cut.back() == '.' || cut.back() == ' ')) {
-    cut.pop_back();
+  std::string cut = whole.substr(0, end);
+  if (cut.size() > kMostTitleBytes) {
+    cut.resize(kMostTitleBytes);
+    cut = clean(cut);  // a letter cut in two
   }
   return capitalized(cut);
 }

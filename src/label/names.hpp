@@ -34,8 +34,8 @@ std::vector<LevelNames> name_levels(const Corpus& corpus, const PhraseTable& tab
                                     std::span<const std::string_view> titles, std::size_t n_phrases,
                                     Workers& workers, Monitor& monitor);
 
-/// At most four words of a title or text, fit to be shown; "" where it holds no
-/// word that says something.
+/// At most four words of a title or text, at most six with those of grammar, fit to be
+/// shown; "" where it holds no word that says something.
 std::string short_title(std::string_view title);
 
 }  // namespace knowmap::label

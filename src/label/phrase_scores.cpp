@@ -12,6 +12,12 @@ constexpr float kTitleWeight = 1.0f;
 constexpr float kFullRecall = 1.5f;  // weight a text at which a region is fully covered
 constexpr float kBeta = 0.75f;       // of the F-measure: recall counts less
 
+/// Coverage below which a phrase hardly names a region, times the root of its rows: of
+/// 9 rows a half, of 100 an eighth or so.
+constexpr float kLeastCoverage = 1.25f;
+constexpr float kThin = 0.4f;
+constexpr std::size_t kTitled = 3;
+constexpr std::size_t kFew = 16;
 /// Share of its head's weight at which a phrase of more words is usual there.
 constexpr float kUsual = 0.4f;
 
@@ -43,6 +49,35 @@ std::size_t letters(std::string_view word) {
 
 bool ends_with(std::string_view word, std::string_view end) {
   return word.size() > end.size() && word.substr(word.size() - end.size()) == end;
+}
+
+struct Tally {
+  float weight = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t entitling = 0;
+};
+
+/// Rows that hold both phrases, for each pair of them. `tally` is all zeros
+/// before and after; meanwhile it marks the phrases by their place + 1.
+void count_together(std::span<const std::uint32_t> phrases, std::span<const std::int32_t> rows,
+                    const PhraseTable& table, std::vector<Tally>& tally,
+                    std::vector<std::uint32_t>& together) {
+  const std::size_t size = phrases.size();
+  together.assign(size * size, 0);
+  for (std::size_t i = 0; i < size; ++i) {
+    tally[phrases[i]].rows = static_cast<std::uint32_t>(i + 1);
+  }
+  std::vector<std::uint32_t> here;
+  for (const std::int32_t row : rows) {
+    here.clear();
+    for (const Mention mention : table.of(static_cast<std::size_t>(row))) {
+      if (tally[mention.phrase].rows != 0) here.push_back(tally[mention.phrase].rows - 1);
+    }
+    for (const std::uint32_t a : here) {
+      for (const std::uint32_t b : here) ++together[a * size + b];
+    }
+  }
+  for (const std::uint32_t phrase : phrases) tally[phrase] = {};
 }
 
 /// "XIX", "xxe": a century, a king, a volume.
@@ -157,11 +192,6 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
     }
   }
 
-  struct Tally {
-    float weight = 0;
-    std::uint32_t rows = 0;
-    std::uint32_t entitling = 0;
-  };
   std::vector<std::vector<Tally>> tallies(static_cast<std::size_t>(workers.size()));
   std::vector<std::vector<std::uint32_t>> met(static_cast<std::size_t>(workers.size()));
   std::vector<Candidates> candidates(groups.size());
@@ -183,7 +213,7 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
           }
         }
         const auto size = static_cast<float>(rows.size());
-        const std::uint32_t fewest = rows.size() < 4 ? 1 : 2;
+        const std::uint32_t fewest = 2;
         Candidates& result = candidates[g];
         result.rows = rows.size();
         for (const std::uint32_t p : touched) {
@@ -214,8 +244,17 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
           c.precision = precision;
           c.recall = t.weight / (kFullRecall * size);
           c.score = f * fit[p] * apart * usual * (t.entitling > 0 ? 1.15f : 1.0f);
-          c.distinction = std::sqrt(fit[p]) * t.weight / size * std::log(1 + n / total[p]);
-          if (c.score > 0) result.best.push_back(c);
+          // In few texts a phrase must be in most to speak for them; of three or
+          // fewer their titles tell more.
+          const bool thin = c.coverage * std::sqrt(size) < kLeastCoverage;
+          if (thin) c.score *= kThin;
+          if (c.score > 0 && rows.size() > (thin ? kFew : kTitled)) result.best.push_back(c);
+          if (t.rows >= 2) {
+            const auto held = static_cast<float>(t.rows);
+            const float tie = std::log(held * n / (static_cast<float>(phrase.rows) * size)) /
+                              -std::log(std::min(held / n, 0.999f));
+            if (tie > 0) result.keys.push_back({p, t.rows, std::sqrt(fit[p]) * tie});
+          }
         }
         for (const std::uint32_t p : touched) tally[p] = {};
         const auto better = [](const Candidate& a, const Candidate& b) {
@@ -228,23 +267,23 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
         result.best.resize(keep);
         result.best.shrink_to_fit();
 
+        const auto closer = [](const KeyCandidate& a, const KeyCandidate& b) {
+          return a.score != b.score ? a.score > b.score : a.phrase < b.phrase;
+        };
+        const std::size_t keys = std::min(Candidates::kMostKeys, result.keys.size());
+        std::partial_sort(result.keys.begin(),
+                          result.keys.begin() + static_cast<std::ptrdiff_t>(keys),
+                          result.keys.end(), closer);
+        result.keys.resize(keys);
+        result.keys.shrink_to_fit();
+
         result.paired = std::min(Candidates::kPaired, keep);
-        result.together.assign(result.paired * result.paired, 0);
-        // The tally's numbers serve as marks: place of a candidate + 1.
-        for (std::size_t i = 0; i < result.paired; ++i) {
-          tally[result.best[i].phrase].rows = static_cast<std::uint32_t>(i + 1);
-        }
-        std::vector<std::uint32_t> here;
-        for (const std::int32_t row : rows) {
-          here.clear();
-          for (const Mention mention : table.of(static_cast<std::size_t>(row))) {
-            if (tally[mention.phrase].rows != 0) here.push_back(tally[mention.phrase].rows - 1);
-          }
-          for (const std::uint32_t a : here) {
-            for (const std::uint32_t b : here) ++result.together[a * result.paired + b];
-          }
-        }
-        for (std::size_t i = 0; i < result.paired; ++i) tally[result.best[i].phrase] = {};
+        std::vector<std::uint32_t> phrases;
+        for (std::size_t i = 0; i < result.paired; ++i) phrases.push_back(result.best[i].phrase);
+        count_together(phrases, rows, table, tally, result.together);
+        phrases.clear();
+        for (const KeyCandidate& key : result.keys) phrases.push_back(key.phrase);
+        count_together(phrases, rows, table, tally, result.keys_together);
       },
       &monitor);
   return candidates;

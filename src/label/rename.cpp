@@ -19,9 +19,9 @@ constexpr std::size_t kMostBytes = 200;
 std::string what_is_wrong(std::string_view name) {
   if (name.empty()) return "it is empty";
   if (name.size() > kMostBytes) return "it is longer than " + std::to_string(kMostBytes) + " bytes";
-  if (std::count(name.begin(), name.end(), ' ') > 4) return "it has more than four words";
   const std::string shown = label::short_title(name);
   if (shown.empty()) return "it says nothing of a subject";
+  if (label::fold(shown) != label::fold(name)) return "it has more than four words";
   return {};
 }
 

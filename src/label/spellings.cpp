@@ -78,6 +78,42 @@ void make_plural(std::string& noun) {
   }
 }
 
+/// Spanish, a single noun: "escultor", "pez", "región".
+void make_spanish_plural(std::string& noun) {
+  static constexpr std::string_view kAccented[] = {"án", "én", "ín", "ón", "ún"};
+  static constexpr std::string_view kPlain[] = {"anes", "enes", "ines", "ones", "unes"};
+  if (noun.size() < 3 || noun.back() == 's' || noun.back() == 'x') return;
+  for (std::size_t i = 0; i < 5; ++i) {
+    if (!noun.ends_with(kAccented[i])) continue;
+    noun.replace(noun.size() - kAccented[i].size(), std::string::npos, kPlain[i]);
+    return;
+  }
+  const char last = noun.back();
+  if (std::string_view("aeo").find(last) != std::string_view::npos) {
+    noun += 's';
+  } else if (last == 'z') {
+    noun.replace(noun.size() - 1, 1, "ces");
+  } else if (std::string_view("dlnrj").find(last) != std::string_view::npos) {
+    noun += "es";
+  }
+}
+
+/// French, a single noun: "sculpteur", "animal", "tableau".
+void make_french_plural(std::string& noun) {
+  const char last = noun.empty() ? 's' : noun.back();
+  if (last == 's' || last == 'x' || last == 'z' || (last & 0x80) != 0) {
+    if (noun.ends_with("é") || noun.ends_with("è")) noun += 's';
+    return;
+  }
+  if (noun.ends_with("al")) {
+    noun.replace(noun.size() - 1, 1, "ux");
+  } else if (noun.ends_with("eau") || noun.ends_with("eu")) {
+    noun += 'x';
+  } else if (last >= 'a' && last <= 'z') {
+    noun += 's';
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> spell_phrases(const Corpus& corpus, const PhraseTable& table,
@@ -178,9 +214,14 @@ std::vector<std::string> spell_phrases(const Corpus& corpus, const PhraseTable& 
     const bool turn = best != best_plural && !proper && sort_of_thing && bends;
     if (turn && plural_of[head] != 0) spelling[head_at] = plural_of[head];
     spelled[place] = join(corpus, spelling, phrase.length);
-    if (turn && plural_of[head] == 0 && corpus.main_language == Language::english &&
-        phrase.defining * 10 >= phrase.rows * 3 && phrase.defining >= 5) {
-      make_plural(spelled[place]);
+    if (turn && plural_of[head] == 0 && phrase.defining * 10 >= phrase.rows * 3 &&
+        phrase.defining >= 5) {
+      const bool single = phrase.length == 1;
+      if (corpus.main_language == Language::english) make_plural(spelled[place]);
+      if (single && corpus.main_language == Language::spanish) {
+        make_spanish_plural(spelled[place]);
+      }
+      if (single && corpus.main_language == Language::french) make_french_plural(spelled[place]);
     }
   }
   for (std::size_t i = 0; i < wanted.size(); ++i) {

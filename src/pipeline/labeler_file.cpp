@@ -112,7 +112,7 @@ void save_labeler(const KnnLabeler& labeler, const std::filesystem::path& file,
       arrays, [](const store::ArrayToWrite& a) { return a.shape[0] == 0 && a.name != "classes"; });
   const store::Directory folder(folder_of(file));
   store::write_shard(folder, file.filename().string(),
-                     {{"kind", "labeler"}, {"format", kFormat}, {"labeler", options.dump()}},
+                     {{"kind", "labeler"}, {"labeler_format", kFormat}, {"labeler", options.dump()}},
                      arrays, store::IfThere::replace);
 }
 
@@ -120,8 +120,8 @@ SavedLabeler load_labeler(const std::filesystem::path& file) {
   const store::Directory folder(folder_of(file));
   store::Shard shard(folder, file.filename().string(), store::Shard::File::keep_open);
   if (shard.text("kind") != "labeler") shard.throw_damaged("it is not a labeler");
-  if (shard.number("format") != kFormat) {
-    shard.throw_damaged("its format is " + std::to_string(shard.number("format")) +
+  if (shard.number("labeler_format") != kFormat) {
+    shard.throw_damaged("its format is " + std::to_string(shard.number("labeler_format")) +
                         ", this version reads " + std::to_string(kFormat));
   }
   try {

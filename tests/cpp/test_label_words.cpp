@@ -73,7 +73,12 @@ TEST(Clean, HidesNothing) {
 
 TEST(ShortTitle, FourWordsThatSaySomething) {
   EXPECT_EQ(short_title("Mercury (planet)"), "Mercury");
-  EXPECT_EQ(short_title("A very long title of an article"), "A very long title");
+  // Words of grammar don't count, but don't end what is cut.
+  EXPECT_EQ(short_title("A history of the struggle for the freedom of trade"),
+            "A history of the struggle");
+  EXPECT_EQ(short_title("Alpha beta of gamma delta and epsilon"), "Alpha beta of gamma delta");
+  EXPECT_EQ(short_title("Cinema of the United States"), "Cinema of the United States");
+  EXPECT_EQ(short_title("Things Fall Apart"), "Things Fall Apart");
   EXPECT_EQ(short_title("1984"), "");
   EXPECT_EQ(short_title("Various"), "");
   EXPECT_EQ(short_title("Other topics"), "");

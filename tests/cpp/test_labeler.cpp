@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "knowmap/error.hpp"
+#include "knowmap/knn.hpp"
 #include "knowmap/labeler.hpp"
 #include "support/random.hpp"
 
@@ -245,6 +246,312 @@ TEST(KnnLabeler, Cancels) {
   KnnLabeler labeler(std::move(options));
   labeler.fit(data, std::vector<std::int32_t>(3000, 0));
   EXPECT_THROW(labeler.predict(data), CancelledError);
+}
+
+TEST(Vote, MembershipIsOneForTheNearestAndSumsToTheLogarithm) {
+  const KnnGraph voters = graph({0, 1, 2, 3, 4, 5, 6, 7}, {1, 1.2f, 1.5f, 2, 2.2f, 3, 3.5f, 5});
+  const auto s = shares(voters, {0, 1, 2, 3, 4, 5, 6, 7}, 8, Weights::membership);
+  // The nearest has strength 1 of log2(8) = 3.
+  EXPECT_NEAR(s[0], 1.0f / 3, 1e-4);
+  EXPECT_TRUE(std::is_sorted(s.rbegin(), s.rend()));
+  // exp(-(d - rho) / sigma): the logarithms of two shares are as their distances.
+  const double sigma = 0.2 / std::log(s[0] / s[1]);
+  for (std::size_t j = 2; j < 8; ++j) {
+    EXPECT_NEAR(std::log(s[0] / s[j]), (voters.distances(0, j) - 1) / sigma, 1e-3);
+  }
+}
+
+TEST(Vote, MembershipOfEqualDistances) {
+  EXPECT_EQ(shares(graph({0, 1, 2, 3}, {2, 2, 2, 2}), {0, 0, 1, 1}, 2, Weights::membership),
+            (std::vector<float>{0.5f, 0.5f}));
+  EXPECT_EQ(shares(graph({0, 1}, {0, 0}), {0, 1}, 2, Weights::membership),
+            (std::vector<float>{0.5f, 0.5f}));
+  EXPECT_EQ(shares(graph({0}, {3}), {1}, 2, Weights::membership), (std::vector<float>{0, 1}));
+}
+
+TEST(KnnLabeler, OwnWeights) {
+  const Matrix data = matrix({{0, 0}, {1, 0}, {3, 0}});
+  KnnLabelerOptions options{.n_neighbors = 3, .metric = Metric::euclidean};
+  options.weights = Weights::function;
+  options.weight_function = [](MatrixView<const float> distances, MatrixView<float> weights) {
+    for (std::size_t i = 0; i < distances.size(); ++i) {
+      weights.data[i] = distances.data[i] > 2 ? 10.0f : 1.0f;
+    }
+  };
+  KnnLabeler labeler(options);
+  labeler.fit(data, std::vector<std::int32_t>{0, 0, 1});
+  EXPECT_EQ(labeler.predict(matrix({{0, 0}})).labels[0], 1);
+  options.weight_function = [](MatrixView<const float>, MatrixView<float> weights) {
+    std::fill_n(weights.data, weights.size(), -1.0f);
+  };
+  KnnLabeler wrong(options);
+  wrong.fit(data, std::vector<std::int32_t>{0, 0, 1});
+  EXPECT_THROW(wrong.predict(data), std::invalid_argument);
+  options.weight_function = {};
+  EXPECT_THROW(KnnLabeler{options}, std::invalid_argument);
+}
+
+TEST(KnnLabeler, TopClassesAreThoseOfAllShares) {
+  const Matrix data = random_rows(400, 6, 11);
+  std::vector<std::int32_t> classes(400);
+  for (std::size_t i = 0; i < 400; ++i) {
+    classes[i] = static_cast<std::int32_t>(bounded(random_bits(12, RandomStage::sample, i), 300));
+  }
+  KnnLabeler labeler({.n_neighbors = 20, .weights = Weights::distance, .top_k = 4});
+  labeler.fit(data, classes);
+  const Matrix rows = random_rows(50, 6, 13);
+  const Matrix all = labeler.predict_proba(rows);
+  const TopClasses top = labeler.predict_top(rows);
+  const LabelPrediction predicted = labeler.predict(rows);
+  ASSERT_EQ(top.classes.cols(), 4u);
+  for (std::size_t i = 0; i < 50; ++i) {
+    std::vector<std::int32_t> order(all.cols());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return all(i, static_cast<std::size_t>(a)) > all(i, static_cast<std::size_t>(b));
+    });
+    for (std::size_t t = 0; t < 4; ++t) {
+      EXPECT_EQ(top.classes(i, t), order[t]);
+      EXPECT_EQ(top.shares(i, t), all(i, static_cast<std::size_t>(order[t])));
+      EXPECT_EQ(predicted.top.classes(i, t), order[t]);
+    }
+  }
+}
+
+TEST(KnnLabeler, SeveralLabelsARow) {
+  const Matrix data = matrix({{0, 0}, {0, 1}, {1, 0}, {9, 9}, {9, 8}, {8, 9}, {50, 50}});
+  // The last row is not known; the fifth is known to have no label.
+  const LabelSets sets{{0, 2, 3, 5, 6, 6, 7, 8}, {0, 1, 0, 0, 1, 2, 2, -1}};
+  KnnLabeler labeler({.n_neighbors = 3, .metric = Metric::euclidean});
+  labeler.fit_sets(data, sets);
+  EXPECT_TRUE(labeler.multi_label());
+  EXPECT_EQ(labeler.state().data.rows(), 6u);
+  const MultiLabelPrediction p = labeler.predict_sets(matrix({{0, 0}, {9, 9}}));
+  EXPECT_EQ(p.labels.offsets, (std::vector<std::int64_t>{0, 2, 3}));
+  EXPECT_EQ(p.labels.classes, (std::vector<std::int32_t>{0, 1, 2}));
+  EXPECT_FLOAT_EQ(p.confidence[0], 1);
+  EXPECT_FLOAT_EQ(p.confidence[1], 2.0f / 3);
+  const Matrix shares = labeler.predict_proba(matrix({{0, 0}}));
+  EXPECT_FLOAT_EQ(shares(0, 0), 1);
+  EXPECT_FLOAT_EQ(shares(0, 1), 2.0f / 3);
+  EXPECT_THROW(labeler.predict(data), std::invalid_argument);
+  EXPECT_THROW(labeler.fit_sets(data, LabelSets{{0, 2}, {0, -1}}), std::invalid_argument);
+}
+
+/// Rows on a line whose class is 1 with a chance that rises along it.
+std::pair<Matrix, std::vector<std::int32_t>> noisy_line(std::size_t n, std::uint64_t seed) {
+  Matrix m(n, 2);
+  std::vector<std::int32_t> classes(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const double x = unit(random_bits(seed, RandomStage::sample, i));
+    m(i, 0) = static_cast<float>(x);
+    m(i, 1) = static_cast<float>(unit(random_bits(seed, RandomStage::sample, i, 1)) * 0.05);
+    classes[i] = unit(random_bits(seed, RandomStage::sample, i, 2)) < x ? 1 : 0;
+  }
+  return {std::move(m), std::move(classes)};
+}
+
+TEST(KnnLabeler, CalibratedConfidenceIsTheChanceOfBeingRight) {
+  const auto [data, classes] = noisy_line(4000, 21);
+  const auto [rows, truth] = noisy_line(4000, 22);
+  KnnLabeler labeler({.n_neighbors = 15, .metric = Metric::euclidean, .calibrate = true});
+  labeler.fit(data, classes);
+  const LabelPrediction p = labeler.predict(rows);
+  std::vector<std::pair<float, bool>> said;
+  for (std::size_t i = 0; i < 4000; ++i)
+    said.emplace_back(p.confidence[i], p.labels[i] == truth[i]);
+  std::sort(said.begin(), said.end());
+  double gap = 0;
+  for (std::size_t b = 0; b < 10; ++b) {
+    double sure = 0, right = 0;
+    for (std::size_t i = 400 * b; i < 400 * (b + 1); ++i) {
+      sure += said[i].first / 400;
+      right += said[i].second ? 1.0 / 400 : 0;
+    }
+    gap += std::fabs(sure - right) / 10;
+  }
+  EXPECT_LT(gap, 0.03);
+}
+
+TEST(KnnLabeler, KeepsToTheWantedError) {
+  const auto [data, classes] = noisy_line(4000, 31);
+  const auto [rows, truth] = noisy_line(4000, 32);
+  KnnLabeler labeler({.n_neighbors = 25, .metric = Metric::euclidean, .target_error = 0.1f});
+  labeler.fit(data, classes);
+  EXPECT_LE(labeler.calibration().error, 0.1f);
+  const LabelPrediction p = labeler.predict(rows);
+  double given = 0, wrong = 0;
+  for (std::size_t i = 0; i < 4000; ++i) {
+    given += p.labels[i] >= 0;
+    wrong += p.labels[i] >= 0 && p.labels[i] != truth[i];
+  }
+  EXPECT_LT(wrong / given, 0.13);
+  EXPECT_GT(given / 4000, 0.15);
+  EXPECT_NEAR(given / 4000, labeler.calibration().coverage, 0.05);
+  // An error that can't be kept: always silent, and it says so.
+  KnnLabeler never({.n_neighbors = 25, .metric = Metric::euclidean, .target_error = 0.0f});
+  never.fit(data, classes);
+  EXPECT_EQ(never.calibration().coverage, 0);
+  const LabelPrediction silent = never.predict(rows);
+  EXPECT_TRUE(
+      std::all_of(silent.labels.begin(), silent.labels.end(), [](auto l) { return l < 0; }));
+}
+
+TEST(KnnLabeler, AbstainsFarFromAllThatIsKnown) {
+  const Matrix data = matrix({{0, 0}, {0, 1}});
+  KnnLabeler labeler({.n_neighbors = 1, .metric = Metric::euclidean, .max_distance = 3});
+  labeler.fit(data, std::vector<std::int32_t>{0, 0});
+  const LabelPrediction p = labeler.predict(matrix({{0, 2}, {0, 9}}));
+  EXPECT_EQ(p.labels, (std::vector<std::int32_t>{0, -1}));
+  EXPECT_FLOAT_EQ(p.confidence[1], 1);
+}
+
+TEST(KnnLabeler, FewRowsTeachNothing) {
+  const Matrix data = matrix({{0, 0}, {0, 1}, {1, 1}});
+  for (std::size_t n = 1; n <= 3; ++n) {
+    KnnLabeler labeler({.calibrate = true});
+    labeler.fit(data.view().slice(0, n), std::vector<std::int32_t>(n, 0));
+    EXPECT_FLOAT_EQ(labeler.predict(matrix({{1, 1}})).confidence[0], 1);
+  }
+}
+
+TEST(KnnLabeler, StateAndBack) {
+  const auto [data, classes] = noisy_line(500, 41);
+  const auto [rows, truth] = noisy_line(100, 42);
+  KnnLabeler labeler({.weights = Weights::membership, .target_error = 0.2f});
+  labeler.fit(data, classes);
+  const LabelerState& s = labeler.state();
+  const KnnLabeler again = KnnLabeler::from_state(
+      {s.options, s.data.clone(), s.numbers, s.classes, s.n_classes, s.multi_label, s.calibration});
+  EXPECT_EQ(labeler.predict(rows).labels, again.predict(rows).labels);
+  EXPECT_EQ(labeler.predict(rows).confidence, again.predict(rows).confidence);
+  LabelerState torn{s.options, s.data.clone(), s.numbers, s.classes, 1, false, {}};
+  EXPECT_THROW(KnnLabeler::from_state(std::move(torn)), std::invalid_argument);
+}
+
+// --- propagation -----------------------------------------------------------
+
+/// Rows by dense matrices, as the papers write it down.
+std::vector<std::int32_t> dense_propagation(const LinkGraph& links,
+                                            const std::vector<std::int32_t>& classes,
+                                            std::size_t n_classes) {
+  const std::size_t n = links.size();
+  std::vector<std::vector<double>> now(n, std::vector<double>(n_classes));
+  for (std::size_t i = 0; i < n; ++i) {
+    if (classes[i] >= 0) now[i][static_cast<std::size_t>(classes[i])] = 1;
+  }
+  for (int round = 0; round < 3000; ++round) {
+    auto next = now;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (classes[i] >= 0) continue;
+      double sum = 0;
+      std::fill(next[i].begin(), next[i].end(), 0.0);
+      for (auto e = links.offsets[i]; e < links.offsets[i + 1]; ++e) {
+        for (std::size_t c = 0; c < n_classes; ++c) {
+          const double add = links.weights[e] * now[links.columns[e]][c];
+          next[i][c] += add;
+          sum += add;
+        }
+      }
+      if (sum > 0) {
+        for (double& v : next[i]) v /= sum;
+      }
+    }
+    now = next;
+  }
+  std::vector<std::int32_t> labels(n, -1);
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto best = std::max_element(now[i].begin(), now[i].end());
+    if (*best > 0) labels[i] = static_cast<std::int32_t>(best - now[i].begin());
+  }
+  return labels;
+}
+
+TEST(Propagation, SeedsStayAndOthersFollow) {
+  const Matrix data = random_rows(300, 3, 51);
+  KnnOptions near;
+  near.n_neighbors = 6;
+  const LinkGraph links = link_neighbors(knn_graph(data, near), Weights::membership);
+  std::vector<std::int32_t> classes(300, -1);
+  for (std::size_t i = 0; i < 300; i += 15) classes[i] = static_cast<std::int32_t>(i / 15 % 4);
+  PropagationOptions options;
+  options.tolerance = 1e-9;
+  options.max_iterations = 5000;
+  const Propagation p = propagate_labels(links, classes, options);
+  EXPECT_TRUE(p.converged);
+  for (std::size_t i = 0; i < 300; i += 15) EXPECT_EQ(p.prediction.labels[i], classes[i]);
+  EXPECT_EQ(p.prediction.labels, dense_propagation(links, classes, 4));
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    EXPECT_EQ(propagate_labels(links, classes, options).prediction.confidence,
+              p.prediction.confidence);
+  }
+}
+
+TEST(Propagation, ManyClassesInBlocks) {
+  // More classes than a block has columns where rows are many: each row of a
+  // chain's middle takes from both of its ends.
+  const std::size_t chains = 40;
+  LinkGraph links;
+  std::vector<std::int32_t> classes;
+  for (std::size_t c = 0; c < chains; ++c) {
+    const auto first = static_cast<std::int32_t>(3 * c);
+    for (const auto& row :
+         {std::vector<std::int32_t>{first + 1}, std::vector<std::int32_t>{first, first + 2},
+          std::vector<std::int32_t>{first + 1}}) {
+      for (const std::int32_t to : row) {
+        links.columns.push_back(to);
+        links.weights.push_back(to == first ? 3.0f : 1.0f);
+      }
+      links.offsets.push_back(static_cast<std::int64_t>(links.columns.size()));
+    }
+    const auto label = static_cast<std::int32_t>(2 * c);
+    classes.insert(classes.end(), {label, -1, label + 1});
+  }
+  for (const auto kind :
+       {PropagationOptions::Kind::propagation, PropagationOptions::Kind::spreading}) {
+    PropagationOptions options;
+    options.kind = kind;
+    const Propagation p = propagate_labels(links, classes, options);
+    for (std::size_t c = 0; c < chains; ++c) {
+      EXPECT_EQ(p.prediction.labels[3 * c + 1], classes[3 * c]);
+      EXPECT_EQ(p.prediction.top.classes(3 * c + 1, 1), classes[3 * c + 2]);
+      if (kind == PropagationOptions::Kind::propagation) {
+        EXPECT_FLOAT_EQ(p.prediction.confidence[3 * c + 1], 0.75f);
+      }
+    }
+  }
+}
+
+TEST(Propagation, UnreachedRowsAndMistakes) {
+  LinkGraph links{{0, 1, 2, 2}, {1, 0}, {1, 1}};
+  const Propagation p = propagate_labels(links, std::vector<std::int32_t>{5, -1, -1});
+  EXPECT_EQ(p.prediction.labels, (std::vector<std::int32_t>{5, 5, -1}));
+  EXPECT_EQ(p.prediction.confidence[2], 0);
+  using V = std::vector<std::int32_t>;
+  EXPECT_THROW(propagate_labels(links, V{0, 1}), std::invalid_argument);
+  EXPECT_THROW(propagate_labels(links, V{-1, -1, -1}), std::invalid_argument);
+  EXPECT_THROW(propagate_labels(links, V{0, -2, 1}), std::invalid_argument);
+  PropagationOptions options;
+  options.alpha = 1;
+  EXPECT_THROW(propagate_labels(links, V{0, 1, 1}, options), std::invalid_argument);
+  links.weights[0] = -1;
+  EXPECT_THROW(propagate_labels(links, V{0, 1, 1}), std::invalid_argument);
+  links.weights[0] = 1;
+  links.columns[0] = 3;
+  EXPECT_THROW(propagate_labels(links, V{0, 1, 1}), std::invalid_argument);
+  EXPECT_EQ(propagate_labels({}, V{}).prediction.labels.size(), 0u);
+}
+
+TEST(LinkNeighbors, SymmetricUnion) {
+  KnnGraph g{{3, 1}, {3, 1}};
+  const std::int32_t to[] = {1, 0, 1};
+  std::copy_n(to, 3, g.indices.data());
+  std::fill_n(g.distances.data(), 3, 0.5f);
+  const LinkGraph links = link_neighbors(g, Weights::distance);
+  EXPECT_EQ(links.offsets, (std::vector<std::int64_t>{0, 1, 3, 4}));
+  EXPECT_EQ(links.columns, (std::vector<std::int32_t>{1, 0, 2, 1}));
+  EXPECT_EQ(links.weights, (std::vector<float>{2, 2, 2, 2}));
 }
 
 }  // namespace

@@ -69,6 +69,12 @@ std::string english(std::size_t s, std::size_t i) {
          kNouns[s] + ".";
 }
 
+RegionOptions sized(std::vector<std::size_t> level_sizes) {
+  RegionOptions options;
+  options.level_sizes = std::move(level_sizes);
+  return options;
+}
+
 std::set<std::string> names_of(const RegionLevel& level) {
   std::set<std::string> names;
   for (const Region& region : level.regions) names.insert(region.name);
@@ -96,7 +102,7 @@ void expect_sound(const std::vector<RegionLevel>& levels, std::size_t n) {
       EXPECT_GT(region.size, 0u);
       EXPECT_FALSE(region.name.empty());
       EXPECT_TRUE(names.insert(region.name).second) << "twice: " << region.name;
-      EXPECT_LE(std::count(region.name.begin(), region.name.end(), ' '), 4) << region.name;
+      EXPECT_LE(std::count(region.name.begin(), region.name.end(), ' '), 5) << region.name;
       EXPECT_FALSE(region.exemplars.empty());
       for (const std::int64_t row : region.exemplars) {
         EXPECT_EQ(level.assignment[static_cast<std::size_t>(row)], static_cast<std::int32_t>(r));
@@ -131,7 +137,7 @@ std::string all_of(const std::vector<RegionLevel>& levels) {
 TEST(Regions, PlantedSubjectsAreFoundAndNamed) {
   const Collection c = planted(600, kNouns.size(), english);
   RegionOptions options;
-  options.level_sizes = {kNouns.size()};
+  options.level_sizes = std::vector<std::size_t>{kNouns.size()};
   const auto levels = c.name(options);
   expect_sound(levels, 600);
   ASSERT_EQ(levels.size(), 1u);
@@ -161,7 +167,7 @@ TEST(Regions, SortsOfPeopleInThePlural) {
            ", known for many works. She was born in a small town.";
   });
   RegionOptions options;
-  options.level_sizes = {3};
+  options.level_sizes = std::vector<std::size_t>{3};
   const auto levels = c.name(options);
   const std::set<std::string> names = names_of(levels[0]);
   EXPECT_EQ(names, (std::set<std::string>{"Novelists", "Painters", "Physicists"}));
@@ -186,7 +192,7 @@ TEST(Regions, NestedAtEveryLevel) {
 TEST(Regions, LeastSize) {
   const Collection c = planted(1500, kNouns.size(), english);
   RegionOptions options;
-  options.level_sizes = {500};
+  options.level_sizes = std::vector<std::size_t>{500};
   options.min_region_size = 40;
   const auto levels = c.name(options);
   EXPECT_GT(levels[0].regions.size(), 6u);
@@ -222,7 +228,7 @@ TEST(Regions, SpanishAndFrenchGrammarIsNoName) {
       return language.before + language.nouns[s] + language.after + ".";
     });
     RegionOptions options;
-    options.level_sizes = {3};
+    options.level_sizes = std::vector<std::size_t>{3};
     const std::set<std::string> names = names_of(c.name(options)[0]);
     EXPECT_EQ(names, std::set<std::string>(language.names.begin(), language.names.end()));
   }
@@ -234,7 +240,7 @@ TEST(Regions, ProperNounsKeepTheirCapitals) {
            " and it was long. The outcome of it is told.";
   });
   RegionOptions options;
-  options.level_sizes = {2};
+  options.level_sizes = std::vector<std::size_t>{2};
   const std::set<std::string> names = names_of(c.name(options)[0]);
   EXPECT_EQ(names, (std::set<std::string>{"Coffee house", "Roman Empire"}));
 }
@@ -245,7 +251,7 @@ TEST(Regions, EmptyPhrasesYearsAndNumbersAreNoNames) {
            (s == 0 ? "sundial" : "waterwheel");
   });
   RegionOptions options;
-  options.level_sizes = {2};
+  options.level_sizes = std::vector<std::size_t>{2};
   const std::set<std::string> names = names_of(c.name(options)[0]);
   EXPECT_EQ(names, (std::set<std::string>{"Sundial", "Waterwheel"}));
 }
@@ -265,7 +271,7 @@ TEST(Regions, AnyScript) {
   for (std::size_t i = 0; i < 400; ++i) c.titles[i] = scripts[i % 10].substr(0, 7);
   expect_sound(c.name(), 400);
   RegionOptions options;
-  options.level_sizes = {10, 20};
+  options.level_sizes = std::vector<std::size_t>{10, 20};
   const auto levels = c.name(options);
   expect_sound(levels, 400);
   for (const Region& r : levels[0].regions) {
@@ -281,7 +287,7 @@ TEST(Regions, FewRows) {
     expect_sound(levels, n);
     EXPECT_EQ(levels.empty(), n == 0);
     RegionOptions options;
-    options.level_sizes = {1, 2, 3};
+    options.level_sizes = std::vector<std::size_t>{1, 2, 3};
     expect_sound(c.name(options), n);
   }
 }
@@ -294,7 +300,7 @@ TEST(Regions, NothingToTellApart) {
   c.texts.assign(n, "the same text about a lighthouse");
   c.titles.assign(n, "Same");
   RegionOptions options;
-  options.level_sizes = {1, 4, 12};
+  options.level_sizes = std::vector<std::size_t>{1, 4, 12};
   expect_sound(c.name(), n);
   expect_sound(c.name(options), n);
   c.texts.assign(n, "");
@@ -310,7 +316,7 @@ TEST(Regions, TitlesWhereTextsSayNothing) {
   for (std::size_t i = 0; i < 100; ++i)
     c.titles[i] = (i % 2 ? "Lantern " : "Compass ") + std::to_string(i);
   RegionOptions options;
-  options.level_sizes = {2};
+  options.level_sizes = std::vector<std::size_t>{2};
   const std::set<std::string> names = names_of(c.name(options)[0]);
   EXPECT_EQ(names, (std::set<std::string>{"Compass", "Lantern"}));
 }
@@ -319,7 +325,7 @@ TEST(Regions, WithoutEmbedding) {
   Collection c = planted(600, kNouns.size(), english);
   c.embedding = Matrix();
   RegionOptions options;
-  options.level_sizes = {6};
+  options.level_sizes = std::vector<std::size_t>{6};
   const auto levels = c.name(options);
   expect_sound(levels, 600);
   EXPECT_EQ(levels[0].regions.size(), 6u);
@@ -347,9 +353,9 @@ TEST(Regions, RefusesMistakes) {
   EXPECT_THROW(name_regions(c.map, c.embedding.view().slice(0, 3), texts, titles),
                std::invalid_argument);
   RegionOptions options;
-  options.level_sizes = {5, 2};
+  options.level_sizes = std::vector<std::size_t>{5, 2};
   EXPECT_THROW(c.name(options), std::invalid_argument);
-  options.level_sizes = {0};
+  options.level_sizes = std::vector<std::size_t>{0};
   EXPECT_THROW(c.name(options), std::invalid_argument);
   c.embedding(7, 3) = std::numeric_limits<float>::infinity();
   EXPECT_THROW(c.name(), std::invalid_argument);
@@ -374,6 +380,170 @@ TEST(Regions, TellsProgressAndCancels) {
   EXPECT_EQ(total, 5u * 4000);
   options.progress = [](const Progress&) { return false; };
   EXPECT_THROW(c.name(options), CancelledError);
+}
+
+TEST(Regions, ConfidenceTellsHowFarTheNameTells) {
+  const Collection c = planted(900, kNouns.size(), english);
+  RegionOptions options = sized({6});
+  const auto levels = c.name(options);
+  for (const Region& region : levels[0].regions) {
+    EXPECT_NEAR(region.confidence, 1, 0.02) << region.name;  // all here, nobody else
+  }
+  const Collection half = planted(900, 2, [](std::size_t s, std::size_t i) {
+    return s == 0 ? std::string("The lantern was lit by the harbour.")
+                  : std::string("The meadow was mown by the ") +
+                        (i % 4 == 1 ? "mill." : "lantern of the mill.");
+  });
+  RegionOptions two = sized({2});
+  const auto two_levels = half.name(two);
+  for (const Region& region : two_levels[0].regions) {
+    EXPECT_GT(region.confidence, 0.4f);
+    EXPECT_LE(region.confidence, 1.0f);
+  }
+}
+
+TEST(Regions, NamesStayWhenArticlesAreAdded) {
+  const Collection before = planted(600, kNouns.size(), english);
+  RegionOptions options = sized({3, 6});
+  auto earlier = before.name(options);
+  for (std::size_t l = 0; l < 2; ++l) {
+    for (std::size_t r = 0; r < earlier[l].regions.size(); ++r) {
+      earlier[l].regions[r].name =
+          "Kept " + std::string(1, static_cast<char>('a' + l)) + std::string(r + 1, 'x');
+    }
+  }
+  const Collection after = planted(720, kNouns.size(), english);
+  options.earlier = earlier;
+  const auto levels = after.name(options);
+  expect_sound(levels, 720);
+  EXPECT_EQ(names_of(levels[1]), names_of(earlier[1]));
+  for (std::size_t i = 0; i < 600; ++i) {
+    EXPECT_EQ(levels[1].regions[static_cast<std::size_t>(levels[1].assignment[i])].name,
+              earlier[1].regions[static_cast<std::size_t>(earlier[1].assignment[i])].name);
+  }
+  // In another order, some gone.
+  std::vector<std::int64_t> now(600);
+  for (std::size_t i = 0; i < 600; ++i) {
+    now[i] = i % 10 == 0 ? -1 : static_cast<std::int64_t>(i);
+  }
+  options.earlier_rows = now;
+  EXPECT_EQ(names_of(after.name(options)[1]), names_of(earlier[1]));
+  now[1] = 720;
+  EXPECT_THROW(after.name(options), std::invalid_argument);
+  options.earlier_rows = std::span(now).first(3);
+  EXPECT_THROW(after.name(options), std::invalid_argument);
+}
+
+TEST(Regions, OtherRegionsGetNamesOfTheirOwn) {
+  // The earlier regions cut across today's: none is the same, no name is kept.
+  const Collection c = planted(600, kNouns.size(), english);
+  RegionLevel across;
+  across.regions.resize(2);
+  across.regions[0].name = "Left";
+  across.regions[1].name = "Right";
+  for (std::size_t i = 0; i < 600; ++i) across.assignment.push_back(i / 6 % 2 == 0 ? 0 : 1);
+  RegionOptions options = sized({6});
+  const std::vector<RegionLevel> earlier{across};
+  options.earlier = earlier;
+  const auto names = names_of(c.name(options)[0]);
+  EXPECT_FALSE(names.contains("Left"));
+  EXPECT_FALSE(names.contains("Right"));
+}
+
+TEST(Grid, CellsAreNamedOnceAndKnowTheirRegion) {
+  const Collection c = planted(1200, kNouns.size(), english);
+  RegionOptions options = sized({6});
+  const auto levels = c.name(options);
+  const RegionLevel grid = name_grid(c.map, c.embedding, Collection::views(c.texts),
+                                     Collection::views(c.titles), 9, 7, levels);
+  std::vector<std::size_t> held(grid.regions.size());
+  for (const std::int32_t cell : grid.assignment) ++held[static_cast<std::size_t>(cell)];
+  std::set<std::int32_t> cells;
+  for (std::size_t r = 0; r < grid.regions.size(); ++r) {
+    const Region& cell = grid.regions[r];
+    EXPECT_EQ(cell.size, held[r]);
+    EXPECT_TRUE(cells.insert(cell.cell).second);
+    EXPECT_GE(cell.cell, 0);
+    EXPECT_LT(cell.cell, 63);
+    EXPECT_FALSE(cell.name.empty());
+    ASSERT_GE(cell.parent, 0);
+    EXPECT_LT(cell.parent, 6);
+  }
+  EXPECT_EQ(names_of(grid).size(), grid.regions.size());
+  // Rows of one cell lie together, cells in order of y, then x.
+  for (std::size_t i = 0; i < 1200; ++i) {
+    for (std::size_t j = 0; j < i; j += 97) {
+      const std::int32_t a = grid.regions[static_cast<std::size_t>(grid.assignment[i])].cell;
+      const std::int32_t b = grid.regions[static_cast<std::size_t>(grid.assignment[j])].cell;
+      if (a / 7 < b / 7) {
+        EXPECT_LT(c.map(i, 1), c.map(j, 1));
+      }
+      if (a % 7 < b % 7) {
+        EXPECT_LT(c.map(i, 0), c.map(j, 0));
+      }
+    }
+  }
+}
+
+TEST(Grid, FewRowsAndMistakes) {
+  const Collection one = planted(1, 1, english);
+  const auto texts = Collection::views(one.texts);
+  const RegionLevel grid = name_grid(one.map, {}, texts, {}, 39, 39);
+  ASSERT_EQ(grid.regions.size(), 1u);
+  EXPECT_FALSE(grid.regions[0].name.empty());
+  EXPECT_TRUE(name_grid({}, {}, {}, {}, 3, 3).regions.empty());
+  EXPECT_THROW(name_grid(one.map, {}, texts, {}, 0, 3), std::invalid_argument);
+  EXPECT_THROW(name_grid(one.map, {}, texts, {}, 1 << 20, 1 << 20), std::invalid_argument);
+  const std::vector<RegionLevel> other{RegionLevel{{}, {0, 0}}};
+  EXPECT_THROW(name_grid(one.map, {}, texts, {}, 3, 3, other), std::invalid_argument);
+}
+
+TEST(Rename, GoodAnswersCountAndBadOnesAreTold) {
+  const Collection c = planted(600, kNouns.size(), english);
+  RegionOptions options = sized({2, 6});
+  auto levels = c.name(options);
+  const auto built_in = levels;
+  std::vector<std::string> told;
+  std::size_t asked = 0;
+  const std::size_t taken = rename_regions(
+      levels, Collection::views(c.texts), Collection::views(c.titles),
+      [&](const NamingRequest& request) -> std::string {
+        EXPECT_FALSE(request.name.empty());
+        EXPECT_FALSE(request.titles.empty());
+        EXPECT_EQ(request.parent.empty(), request.level == 0);
+        switch (asked++) {
+          case 0:
+            return "first place";
+          case 1:
+            return "First  Place";  // taken
+          case 2:
+            throw std::runtime_error("no answer");
+          case 3:
+            return "Various other topics";
+          case 4:
+            return "one two kinds longer words name";
+          case 5:
+            return "First place";  // the parent's, or taken above
+          case 6:
+            return "";
+          default:
+            return "Fine name\n";
+        }
+      },
+      [&](std::string_view message) { told.emplace_back(message); });
+  EXPECT_EQ(asked, 8u);
+  EXPECT_EQ(levels[0].regions[0].name, "First place");
+  EXPECT_EQ(levels[0].regions[1].name, built_in[0].regions[1].name);
+  EXPECT_EQ(levels[1].regions[0].name, built_in[1].regions[0].name);
+  EXPECT_EQ(levels[1].regions[5].name, "Fine name");
+  EXPECT_GE(taken, 2u);
+  EXPECT_GE(told.size(), 4u);
+  EXPECT_NE(told[1].find("no answer"), std::string::npos);
+  EXPECT_THROW(rename_regions(levels, {}, {}, Namer()), std::invalid_argument);
+  EXPECT_THROW(
+      rename_regions(levels, {}, {},
+                     [](const NamingRequest&) -> std::string { throw CancelledError("stop"); }),
+      CancelledError);
 }
 
 }  // namespace

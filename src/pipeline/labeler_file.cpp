@@ -111,9 +111,10 @@ void save_labeler(const KnnLabeler& labeler, const std::filesystem::path& file,
   std::erase_if(
       arrays, [](const store::ArrayToWrite& a) { return a.shape[0] == 0 && a.name != "classes"; });
   const store::Directory folder(folder_of(file));
-  store::write_shard(folder, file.filename().string(),
-                     {{"kind", "labeler"}, {"labeler_format", kFormat}, {"labeler", options.dump()}},
-                     arrays, store::IfThere::replace);
+  store::write_shard(
+      folder, file.filename().string(),
+      {{"kind", "labeler"}, {"labeler_format", kFormat}, {"labeler", options.dump()}}, arrays,
+      store::IfThere::replace);
 }
 
 SavedLabeler load_labeler(const std::filesystem::path& file) {

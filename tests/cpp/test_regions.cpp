@@ -521,7 +521,7 @@ TEST(Rename, GoodAnswersCountAndBadOnesAreTold) {
           case 3:
             return "Various other topics";
           case 4:
-            return "one two kinds longer words name";
+            return "alpha beta gamma delta epsilon";
           case 5:
             return "First place";  // the parent's, or taken above
           case 6:

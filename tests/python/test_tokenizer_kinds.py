@@ -1,6 +1,6 @@
 """Every kind of tokenizer against the `tokenizers` wheel, every id equal.
 
-Small tokenizers are trained here, each with the components of a family of models. tests/bench/tokenize.py does the
+Small tokenizers are trained here, each with the components of a family of models. tests/bench/token_rate.py does the
 same on all articles, and takes the time.
 """
 

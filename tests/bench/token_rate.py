@@ -1,6 +1,6 @@
 """Tokens a second on one core, by kind of tokenizer, beside HF `tokenizers`; and whether every id is equal.
 
-    python tests/bench/tokenize.py [--every N]
+    python tests/bench/token_rate.py [--every N]
 
 The tokenizers are those of tests/reference/tokenizer_kinds.py, trained on a part of the articles with 30,000 tokens;
 the texts are all articles in three languages.

@@ -9,9 +9,11 @@ const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
 export class Pace {
   private count: number;
+  readonly isSoftware: boolean;
 
   constructor(private readonly n: number, renderer: string) {
-    this.count = Math.min(n, SOFTWARE.test(renderer) ? 25_000 : n);
+    this.isSoftware = SOFTWARE.test(renderer);
+    this.count = Math.min(n, this.isSoftware ? 25_000 : n);
   }
 
   get drawCount(): number {

@@ -3,7 +3,7 @@
 import { Deck, OrthographicView, type OrthographicViewState } from "@deck.gl/core";
 import { LineLayer, ScatterplotLayer } from "@deck.gl/layers";
 import { drawingOrder, Pace } from "./pace.ts";
-import { PointsLayer } from "./points-layer.ts";
+import { PointsLayer, type PointCloud } from "./points-layer.ts";
 import type { Rgb } from "./palette.ts";
 
 export interface View {
@@ -49,6 +49,10 @@ export class Scene {
   private view: View = { x: 0, y: 0, zoom: 9 };
   private fitted: View = this.view;
   private moving = false;
+  private cloud: PointCloud | null = null;
+  /** Whether the kept picture still lacks points. */
+  private refining = false;
+  private turn = 0;
   private lastMove = 0;
   private restTimer = 0;
   private flight = 0;
@@ -88,6 +92,17 @@ export class Scene {
         this.land();
         const { target, zoom } = viewState as unknown as { target: number[]; zoom: number };
         this.set({ x: target[0], y: target[1], zoom });
+      },
+      onBeforeRender: ({ device }) => {
+        this.refining = false;
+        if (this.moving || !this.pace.isSoftware || !this.cloud) return;
+        const [viewport] = this.deck.getViewports();
+        if (!viewport) return;
+        const diameter = this.diameter * device.getDefaultCanvasContext().cssToDeviceRatio();
+        this.refining = this.cloud.refine({ worldToClip: viewport.viewProjectionMatrix, diameter });
+      },
+      onAfterRender: () => {
+        if (this.refining) requestAnimationFrame(() => this.draw());
       },
       onResize: () => {
         const wasFitted = this.view === this.fitted;
@@ -195,7 +210,7 @@ export class Scene {
   async settled(): Promise<void> {
     const nextFrame = () => new Promise(requestAnimationFrame);
     do await nextFrame();
-    while (this.flight !== 0 || this.moving);
+    while (this.flight !== 0 || this.moving || this.refining);
     await nextFrame();
     await nextFrame();
   }
@@ -314,7 +329,10 @@ export class Scene {
           positions: this.positions,
           colors: this.colors,
           diameter: this.diameter,
-          drawCount: this.moving ? this.pace.drawCount : this.x.length,
+          drawCount: this.pace.isSoftware || this.moving ? this.pace.drawCount : this.x.length,
+          kept: this.pace.isSoftware && !this.moving,
+          turn: this.turn++,
+          made: (cloud) => (this.cloud = cloud),
         }),
         pinned >= 0 && near.length > 0 && new LineLayer<number>({
           id: "near-lines",

@@ -377,6 +377,26 @@ def test_without_webgl_the_page_says_so(browser, map_file):
         assert "WebGL" in alert.inner_text()
 
 
+def test_a_resting_map_shows_every_point_as_a_graphics_card_would(browser, tmp_path):
+    """In software the points come chunk by chunk into a picture that is kept; 150,000 are three chunks."""
+    n = 150_000
+    rng = np.random.default_rng(3)
+    codes = np.zeros(n, int)
+    column = Column("c", "category", codes, ["all"])
+    file = render_html(
+        tmp_path / "m.html", x=rng.uniform(0, 2, n), y=rng.uniform(0, 1, n), titles=[""] * n, columns=[column]
+    )
+    with opened(browser, file) as tab:
+        picture = pixels(tab)[300:500, 500:1100]
+        covered_share = (np.abs(picture - [250, 250, 248]).max(axis=2) > 12).mean()
+        assert covered_share > 0.58, "a chunk alone, or a sample, would leave most of the ground bare"
+        tab.page.keyboard.press("/")
+        tab.page.mouse.move(800, 400)
+        tab.settle()
+        again = pixels(tab)[300:500, 500:700]
+        assert (np.abs(again - picture[:, :200]).max(axis=2) > 12).mean() < 0.02, "rings and tips leave it as it is"
+
+
 def test_frame_times_are_measurable(tab):
     times = tab.evaluate("knowmap.frameTimes(5)")
     assert len(times) == 5 and all(time >= 0 for time in times)

@@ -125,7 +125,7 @@ export class Panel {
     this.open(again, [
       el("p", { class: "kind" }, parent ? "Region of " : "Region", parent ? this.regionButton(above, parent) : null),
       el("h2", { dir: "auto", tabindex: -1 }, region.name),
-      el("p", { class: "facts" }, [`${formatCount(region.size)} ${region.size === 1 ? "article" : "articles"}`, region.confidence !== null && `name fits ${formatShare(region.confidence)}`].filter(Boolean).join(" · ")),
+      el("p", { class: "facts" }, [`${formatCount(region.size)} ${region.size === 1 ? "article" : "articles"}`, Boolean(region.confidence) && `name fits ${formatShare(region.confidence!)}`].filter(Boolean).join(" · ")),
       region.phrases.length > 0 && el("ul", { class: "phrases", "aria-label": "Key phrases" }, ...region.phrases.map((phrase) => this.phrase(phrase))),
       ...this.labelsOf(members),
       ...section("Typical articles", region.exemplars.map((exemplar) => this.exemplar(exemplar)), "articles"),

@@ -50,7 +50,8 @@ void main() {
 }
 `;
 
-// One triangle that covers the canvas, each pixel taken from the same pixel of the kept picture.
+// One triangle that covers the canvas, each pixel taken from the same pixel of the kept picture. Blending has multiplied
+// its colours by their opacity; deck.gl's pass blends for colours that are not, whatever a model asks for.
 const pictureVertexShader = `#version 300 es
 void main() {
   vec2 corner = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2);
@@ -63,11 +64,12 @@ precision mediump float;
 uniform sampler2D picture;
 out vec4 fragColor;
 void main() {
-  fragColor = texelFetch(picture, ivec2(gl_FragCoord.xy), 0);
+  vec4 color = texelFetch(picture, ivec2(gl_FragCoord.xy), 0);
+  fragColor = color.a > 0.0 ? vec4(color.rgb / color.a, color.a) : vec4(0.0);
 }
 `;
 
-const over = { depthWriteEnabled: false, depthCompare: "always", blend: true, blendColorDstFactor: "one-minus-src-alpha", blendAlphaSrcFactor: "one", blendAlphaDstFactor: "one-minus-src-alpha" } as const;
+const over = { blendColorSrcFactor: "src-alpha", depthWriteEnabled: false, depthCompare: "always", blend: true, blendColorDstFactor: "one-minus-src-alpha", blendAlphaSrcFactor: "one", blendAlphaDstFactor: "one-minus-src-alpha" } as const;
 
 interface Chunk {
   points: Model;
@@ -115,7 +117,7 @@ export class PointCloud {
         ],
         attributes: { position: chunk.positions, color: chunk.colors },
         vertexCount: count,
-        parameters: { ...over, blendColorSrcFactor: "src-alpha" },
+        parameters: over,
       });
       this.chunks.push({ ...chunk, points });
     }
@@ -126,7 +128,7 @@ export class PointCloud {
       topology: "triangle-list",
       bufferLayout: [],
       vertexCount: 3,
-      parameters: { ...over, blendColorSrcFactor: "one" },
+      parameters: over,
     });
   }
 

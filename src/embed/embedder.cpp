@@ -16,6 +16,7 @@
 #include "knowmap/error.hpp"
 #include "model/backend.hpp"
 #include "model/model_files.hpp"
+#include "model/sentence_head.hpp"
 #include "model/transformer.hpp"
 #include "support/mapped_file.hpp"
 #include "support/memory.hpp"
@@ -37,18 +38,33 @@ std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision) {
   return device.is_cpu() ? make_cpu_backend(type) : make_generic_backend(device, type);
 }
 
-std::string pooling_text(const SentenceModules& modules) {
+std::string file_hash(const std::filesystem::path& file) {
+  return content_hash(MappedFile(file).bytes());
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+/// Pooling and what follows it, as a fingerprint tells it.
+std::string modules_text(const SentenceModules& modules) {
   constexpr const char* kNames[] = {"cls",           "max",           "mean",
                                     "mean_sqrt_len", "weighted_mean", "last_token"};
   std::string text;
   for (const PoolingMode mode : modules.pooling) {
     text += (text.empty() ? "" : "+") + std::string(kNames[static_cast<int>(mode)]);
   }
+  if (!modules.include_prompt) text += " without prompt";
+  for (const SentenceModule& module : modules.after) {
+    std::visit(Overloaded{
+                   [&](const NormalizeModule&) { text += ", normalize"; },
+                   [&](const DenseModule& m) { text += ", dense " + file_hash(m.weights); },
+                   [&](const LayerNormModule& m) { text += ", norm " + file_hash(m.weights); },
+               },
+               module);
+  }
   return text;
-}
-
-std::string file_hash(const std::filesystem::path& file) {
-  return content_hash(MappedFile(file).bytes());
 }
 
 std::size_t choose_length(const ModelFiles& files, std::size_t wanted, std::size_t special) {
@@ -99,13 +115,12 @@ struct Embedder::Impl {
   Precision precision = Precision::float32;
   std::size_t max_length = 0;
   std::unique_ptr<Transformer> model;
+  std::optional<SentenceHead> head;
   std::optional<Workers> workers;
   Fingerprint fingerprint;
   EmbedReport report;
 
-  std::size_t dimension() const {
-    return static_cast<std::size_t>(files.config.hidden_size) * files.modules.pooling.size();
-  }
+  std::size_t dimension() const { return head->dimension(); }
 
   RunPlan plan() const {
     const bool cpu = device.is_cpu();
@@ -173,7 +188,7 @@ struct Embedder::Impl {
     const PackedTokens packed{ids, offsets};
     const at::Tensor hidden =
         model->forward(packed, chunk_rows, [&monitor] { return monitor.cancelled(); });
-    pool(hidden, packed, files.modules, rows);
+    head->apply(hidden, packed, 0, dimension(), rows);
     monitor.add(texts.size());
   }
 
@@ -206,20 +221,20 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   s.tokenizer.emplace(Tokenizer::load(s.files.tokenizer));
   s.max_length = choose_length(s.files, options.max_seq_length, s.tokenizer->special_tokens());
   const c10::InferenceMode no_gradients;
+  s.head.emplace(s.files.modules, s.files.config.hidden_size);
   s.model = Transformer::load(s.files, make_backend(s.device, s.precision));
   s.workers.emplace(options.threads);
   keep_activation_memory(s.device);
   s.fingerprint = {
       {"engine", version()},
-      {"model.safetensors", file_hash(s.files.weights)},
+      {"model.safetensors", weights_hash(Weights(s.files.weights).files())},
       {"tokenizer.json", file_hash(s.files.tokenizer)},
-      {"config.json", file_hash(folder / "config.json")},
-      {"pooling", pooling_text(s.files.modules)},
-      {"normalize", s.files.modules.normalize ? "true" : "false"},
+      {"modules", modules_text(s.files.modules)},
       {"max_seq_length", std::to_string(s.max_length)},
       {"precision", std::string(precision_name(s.precision))},
       {"device", c10::DeviceTypeName(s.device.type(), true)},
   };
+  if (!s.files.is_static) s.fingerprint["config.json"] = file_hash(folder / "config.json");
   return Embedder(std::move(impl));
 }
 

@@ -6,6 +6,9 @@
 #include <memory>
 #include <span>
 
+#include "model/activation.hpp"
+#include "model/architecture.hpp"
+
 namespace knowmap {
 
 /// Token ids of some texts laid end to end; text i owns [offsets[i], offsets[i + 1]).
@@ -17,8 +20,6 @@ struct PackedTokens {
   std::int64_t texts() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
 };
 
-enum class Activation { none, gelu };
-
 /// y = activation(x Wᵀ + b), prepared once for its device.
 class Linear {
  public:
@@ -27,37 +28,48 @@ class Linear {
   virtual at::Tensor operator()(const at::Tensor& x) const = 0;
 };
 
-struct LayerNormWeights {
-  at::Tensor gamma;  // (dim)
-  at::Tensor beta;   // (dim)
+struct NormWeights {
+  at::Tensor gamma;  // (dim), float32 on the CPU
+  at::Tensor beta;   // (dim), or undefined
   double eps = 1e-12;
+  NormKind kind = NormKind::layer_norm;
+
+  explicit operator bool() const { return gamma.defined(); }
 };
 
 struct EmbeddingTables {
   at::Tensor word;                   // (vocabulary, dim)
-  at::Tensor position;               // (positions, dim)
+  at::Tensor position;               // (positions, dim), or undefined
   std::int64_t position_offset = 0;  // row of a text's first token
-  at::Tensor type;                   // (dim): the one type that single texts have
-  LayerNormWeights norm;
+  std::int64_t padding_id = -1;      // an id that has the row before that, and is not counted
+  at::Tensor type;                   // (dim): the one type that single texts have; or undefined
+  double scale = 1.0;
+  NormWeights norm;  // or none
 };
 
 /// How a layer's tokens see each other.
 struct AttentionOptions {
-  static constexpr std::int64_t kAll = std::int64_t{1} << 40;
-
   std::int64_t heads = 0;
   /// Heads of keys and values, each shared by heads / kv_heads queries' heads.
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   double scale = 1.0;
-  /// Token i sees tokens i - before ... i + after of its text.
-  std::int64_t before = kAll;
-  std::int64_t after = kAll;
+  Sight sight;
   /// What is added to scores by head and distance, where defined: float32
   /// (heads, distances) on the device, distance 0 (key - query) in column
   /// `bias_zero`, with 32 columns to spare beyond the greatest distance.
   at::Tensor bias;
   std::int64_t bias_zero = 0;
+};
+
+/// What happens to queries and keys before they meet.
+struct HeadOptions {
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  NormWeights query_norm;  // over head_dim; or none
+  NormWeights key_norm;
+  at::Tensor rotary;  // `Backend::rotary_table`, or undefined
 };
 
 /// The few operations that a transformer is made of, on one device and in one
@@ -74,21 +86,39 @@ class Backend {
   /// each of which oneDNN makes and keeps a kernel.
   virtual std::int64_t row_multiple() const { return 1; }
 
-  /// A weight of the file (float32, on the CPU) in the form that `embed` and
-  /// `add_layer_norm` take.
+  /// A weight of the file, on the CPU, in the form that norms and the embedding's
+  /// smaller tables take.
   virtual at::Tensor keep(const at::Tensor& weight) const = 0;
-  /// `weight` (out, in) and `bias` (out) as in the file.
+  /// The table of words: where it is, if it can stay there.
+  virtual at::Tensor keep_table(const at::Tensor& weight) const = 0;
+  /// `weight` (out, in) and `bias` (out) in the file's number format; `activation`
+  /// is none or gelu.
   virtual std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                          Activation activation) const = 0;
-  /// (tokens rounded up, dim): word + position + type, normalised.
+  /// (tokens rounded up, dim): word · scale + position + type, normalised.
   virtual at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const = 0;
+  /// Cosines and sines of the positions before `length`, for `turn_heads`.
+  at::Tensor rotary_table(const Rope& rope, std::int64_t length) const;
+  /// Norms and turns the queries and keys of `qkv` where they are; its layout is
+  /// that of `attention`.
+  virtual void turn_heads(at::Tensor& qkv, const PackedTokens& tokens,
+                          const HeadOptions& options) const = 0;
   /// Each text attends to itself. `qkv` (tokens, (heads + 2 kv_heads) · head_dim)
-  /// holds all queries, then keys, then values of a token → (tokens, heads · head_dim).
-  virtual at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                               const AttentionOptions& options) const = 0;
-  /// out = layer_norm(x + residual), all (tokens, dim); `out` may be `x` or `residual`.
+  /// holds all queries, then keys, then values of a token; `out` is (tokens,
+  /// heads · head_dim) and may be the queries' part of `qkv`.
+  virtual void attention(const at::Tensor& qkv, const PackedTokens& tokens,
+                         const AttentionOptions& options, at::Tensor& out) const = 0;
+  /// out = norm(x), (rows, dim); `out` may be `x`.
+  virtual void norm(const at::Tensor& x, const NormWeights& norm, at::Tensor& out) const = 0;
+  /// out = layer_norm(x + residual), all (rows, dim); `out` may be `x` or `residual`.
   virtual void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
-                              const LayerNormWeights& norm, at::Tensor& out) const = 0;
+                              const NormWeights& norm, at::Tensor& out) const = 0;
+  /// x += y.
+  virtual void add(at::Tensor& x, const at::Tensor& y) const = 0;
+  /// x = activation(x), for those that `linear` does not know (gelu, and none, it does).
+  virtual void activate(at::Tensor& x, Activation activation) const = 0;
+  /// (rows, 2 n) → (rows, n): activation(first half) · second half.
+  virtual at::Tensor gate(const at::Tensor& x, Activation activation) const = 0;
 };
 
 /// libtorch's own operators, on any device.

@@ -1,8 +1,13 @@
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -10,6 +15,8 @@
 
 #include "model/backend.hpp"
 #include "model/cpu_kernels.hpp"
+#include "model/positions.hpp"
+#include "model/row_kernels.hpp"
 
 namespace knowmap {
 
@@ -97,6 +104,8 @@ class CpuBackend final : public Backend {
     return weight.to(at::kFloat).contiguous();
   }
 
+  at::Tensor keep_table(const at::Tensor& weight) const override { return weight; }
+
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                  Activation activation) const override {
     return std::make_unique<PackedLinear<T>>(weight.to(dtype()), bias.to(dtype()), activation);
@@ -104,32 +113,64 @@ class CpuBackend final : public Backend {
 
   at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const override {
     const std::int64_t dim = tables.word.size(1);
-    const auto n = static_cast<std::size_t>(tokens.tokens());
-    const std::int64_t padded = (tokens.tokens() + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
+    const std::int64_t n = tokens.tokens();
+    const std::int64_t padded = (n + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
     at::Tensor out = at::empty({padded, dim}, dtype());
-    clear_rows_from(out, tokens.tokens());
-    std::vector<std::int32_t> positions(n);
-    const std::int64_t first = tokens.offsets.front();
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
-        positions[i - first] =
-            static_cast<std::int32_t>(i - tokens.offsets[t] + tables.position_offset);
-      }
+    clear_rows_from(out, n);
+    const std::int32_t* ids = tokens.ids.data() + tokens.offsets.front();
+    if (!tables.norm) {
+      at::Tensor rows_of_ids = gather(tables.word, ids, n);
+      if (tables.scale != 1.0) rows_of_ids = rows_of_ids.to(at::kFloat).mul_(tables.scale);
+      out.narrow(0, 0, n).copy_(rows_of_ids);
+      return out;
     }
-    kernels_.embed(tokens.ids.data() + first, positions.data(), n, floats(tables.word),
-                   floats(tables.position), floats(tables.type), floats(tables.norm.gamma),
-                   floats(tables.norm.beta), static_cast<float>(tables.norm.eps),
-                   static_cast<std::size_t>(dim), rows(out));
+    // The kernel reads float32 words where they lie; others are gathered first.
+    at::Tensor word = tables.word;
+    std::vector<std::int32_t> own_ids;
+    if (word.scalar_type() != at::kFloat) {
+      word = gather(word, ids, n).to(at::kFloat);
+      own_ids.resize(static_cast<std::size_t>(n));
+      std::iota(own_ids.begin(), own_ids.end(), 0);
+      ids = own_ids.data();
+    }
+    const at::Tensor nothing = at::zeros({dim}, at::kFloat);
+    const bool placed = tables.position.defined();
+    const std::vector<std::int32_t> positions =
+        placed ? table_positions(tokens, tables) : std::vector<std::int32_t>(n, 0);
+    kernels_.embed(ids, positions.data(), static_cast<std::size_t>(n), floats(word),
+                   floats(placed ? tables.position : nothing),
+                   floats(tables.type.defined() ? tables.type : nothing), floats(tables.norm.gamma),
+                   floats(tables.norm.beta.defined() ? tables.norm.beta : nothing),
+                   static_cast<float>(tables.norm.eps), static_cast<std::size_t>(dim), rows(out));
     return out;
   }
 
-  at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                       const AttentionOptions& options) const override {
+  void turn_heads(at::Tensor& qkv, const PackedTokens& tokens,
+                  const HeadOptions& options) const override {
+    std::vector<std::int32_t> positions;
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
+        positions.push_back(static_cast<std::int32_t>(i - tokens.offsets[t]));
+      }
+    }
+    const auto part = [&](std::int64_t first, std::int64_t heads, const NormWeights& norm) {
+      row_kernels_.turn(rows(qkv) + first * options.head_dim, static_cast<std::size_t>(qkv.size(1)),
+                        positions.size(), static_cast<std::size_t>(heads),
+                        static_cast<std::size_t>(options.head_dim),
+                        norm ? floats(norm.gamma) : nullptr, static_cast<float>(norm.eps),
+                        positions.data(),
+                        options.rotary.defined() ? floats(options.rotary) : nullptr);
+    };
+    part(0, options.heads, options.query_norm);
+    part(options.heads, options.kv_heads, options.key_norm);
+  }
+
+  void attention(const at::Tensor& qkv, const PackedTokens& tokens, const AttentionOptions& options,
+                 at::Tensor& out) const override {
     const std::int64_t head_dim = options.head_dim;
     const std::int64_t group = options.heads / options.kv_heads;
     const std::int64_t width = options.heads * head_dim;
-    at::Tensor out = at::empty({qkv.size(0), width}, dtype());
-    clear_rows_from(out, tokens.tokens());
+    if (out.is_contiguous()) clear_rows_from(out, tokens.tokens());
     std::int64_t longest = 0;
     for (std::int64_t t = 0; t < tokens.texts(); ++t) {
       longest = std::max(longest, tokens.offsets[t + 1] - tokens.offsets[t]);
@@ -142,10 +183,10 @@ class CpuBackend final : public Backend {
     shape.head_dim = static_cast<std::size_t>(head_dim);
     shape.group = static_cast<std::size_t>(group);
     shape.stride = static_cast<std::size_t>(qkv.size(1));
-    shape.out_stride = static_cast<std::size_t>(width);
+    shape.out_stride = static_cast<std::size_t>(out.stride(0));
     shape.scale = static_cast<float>(options.scale);
-    shape.before = static_cast<std::size_t>(options.before);
-    shape.after = static_cast<std::size_t>(options.after);
+    shape.before = static_cast<std::size_t>(options.sight.before);
+    shape.after = static_cast<std::size_t>(options.sight.after);
     if (options.bias.defined()) {
       shape.bias_stride = static_cast<std::size_t>(options.bias.size(1));
       shape.bias_zero = static_cast<std::size_t>(options.bias_zero);
@@ -160,25 +201,52 @@ class CpuBackend final : public Backend {
         }
         kernels_.attention(row + h * group * head_dim, row + width + h * head_dim,
                            row + width + (options.kv_heads + h) * head_dim, shape,
-                           rows(out) + begin * width + h * group * head_dim,
+                           rows(out) + begin * out.stride(0) + h * group * head_dim,
                            scratch.data_ptr<float>());
       }
     }
-    return out;
   }
 
-  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const LayerNormWeights& norm,
+  void norm(const at::Tensor& x, const NormWeights& norm, at::Tensor& out) const override {
+    row_kernels_.norm(
+        rows(x), floats(norm.gamma), norm.beta.defined() ? floats(norm.beta) : nullptr,
+        static_cast<float>(norm.eps), norm.kind == NormKind::rms_norm,
+        static_cast<std::size_t>(x.size(0)), static_cast<std::size_t>(x.size(1)), rows(out));
+  }
+
+  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const NormWeights& norm,
                       at::Tensor& out) const override {
     kernels_.add_layer_norm(rows(x), rows(residual), floats(norm.gamma), floats(norm.beta),
                             static_cast<float>(norm.eps), static_cast<std::size_t>(x.size(0)),
                             static_cast<std::size_t>(x.size(1)), rows(out));
   }
 
+  void add(at::Tensor& x, const at::Tensor& y) const override {
+    row_kernels_.add(rows(x), rows(y), static_cast<std::size_t>(x.numel()));
+  }
+
+  void activate(at::Tensor& x, Activation activation) const override {
+    row_kernels_.activate(rows(x), activation, static_cast<std::size_t>(x.numel()));
+  }
+
+  at::Tensor gate(const at::Tensor& x, Activation activation) const override {
+    at::Tensor out = at::empty({x.size(0), x.size(1) / 2}, dtype());
+    row_kernels_.gate(rows(x), activation, static_cast<std::size_t>(out.size(0)),
+                      static_cast<std::size_t>(out.size(1)), rows(out));
+    return out;
+  }
+
  private:
+  static at::Tensor gather(const at::Tensor& table, const std::int32_t* ids, std::int64_t n) {
+    const at::Tensor index = at::from_blob(const_cast<std::int32_t*>(ids), {n}, at::kInt);
+    return at::embedding(table, index);
+  }
+
   static const float* floats(const at::Tensor& t) { return t.const_data_ptr<float>(); }
   static T* rows(const at::Tensor& t) { return static_cast<T*>(t.data_ptr()); }
 
   const CpuKernels<T>& kernels_ = cpu_kernels<T>();
+  const RowKernels<T>& row_kernels_ = row_kernels<T>();
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/backend.hpp"
+#include "model/positions.hpp"
 
 namespace knowmap {
 
@@ -37,32 +38,56 @@ class GenericBackend final : public Backend {
 
   at::Tensor keep(const at::Tensor& weight) const override { return weight.to(device_, dtype_); }
 
+  at::Tensor keep_table(const at::Tensor& weight) const override { return keep(weight); }
+
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                  Activation activation) const override {
     return std::make_unique<GenericLinear>(keep(weight), keep(bias), activation);
   }
 
   at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const override {
-    const std::int64_t n = tokens.tokens();
-    at::Tensor ids = at::empty({n}, at::kLong);
-    at::Tensor positions = at::empty({n}, at::kLong);
-    auto* id = ids.data_ptr<std::int64_t>();
-    auto* position = positions.data_ptr<std::int64_t>();
-    const std::int64_t first = tokens.offsets.front();
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
-        id[i - first] = tokens.ids[i];
-        position[i - first] = i - tokens.offsets[t] + tables.position_offset;
-      }
+    const auto ids = tokens.ids.subspan(static_cast<std::size_t>(tokens.offsets.front()),
+                                        static_cast<std::size_t>(tokens.tokens()));
+    at::Tensor sum = at::embedding(tables.word, to_device(ids));
+    if (tables.scale != 1.0) sum = (sum.to(at::kFloat) * tables.scale).to(dtype_);
+    if (tables.position.defined()) {
+      sum = sum + at::embedding(tables.position, to_device(table_positions(tokens, tables)));
     }
-    const at::Tensor sum = at::embedding(tables.word, ids.to(device_)) +
-                           at::embedding(tables.position, positions.to(device_)) + tables.type;
-    return norm(sum, tables.norm);
+    if (tables.type.defined()) sum = sum + tables.type;
+    return tables.norm ? normed(sum, tables.norm) : sum;
   }
 
-  at::Tensor attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                       const AttentionOptions& o) const override {
-    at::Tensor out = at::empty({qkv.size(0), o.heads * o.head_dim}, qkv.options());
+  void turn_heads(at::Tensor& qkv, const PackedTokens& tokens,
+                  const HeadOptions& o) const override {
+    std::vector<std::int64_t> positions;
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
+        positions.push_back(i - tokens.offsets[t]);
+      }
+    }
+    const at::Tensor where = at::tensor(positions, at::kLong).to(device_);
+    const auto part = [&](std::int64_t first, std::int64_t heads, const NormWeights& weights) {
+      const at::Tensor view =
+          qkv.narrow(1, first * o.head_dim, heads * o.head_dim).unflatten(1, {heads, o.head_dim});
+      at::Tensor x = view.to(at::kFloat);
+      if (weights) x = normed(x, weights);
+      if (o.rotary.defined()) {
+        const at::Tensor angles = o.rotary.index_select(0, where).unsqueeze(1);
+        const std::int64_t half = o.head_dim / 2;
+        const at::Tensor cosine = angles.narrow(2, 0, half);
+        const at::Tensor sine = angles.narrow(2, half, half);
+        const at::Tensor a = x.narrow(2, 0, half);
+        const at::Tensor b = x.narrow(2, half, half);
+        x = at::cat({a * cosine - b * sine, b * cosine + a * sine}, 2);
+      }
+      view.copy_(x);
+    };
+    if (o.query_norm || o.rotary.defined()) part(0, o.heads, o.query_norm);
+    if (o.key_norm || o.rotary.defined()) part(o.heads, o.kv_heads, o.key_norm);
+  }
+
+  void attention(const at::Tensor& qkv, const PackedTokens& tokens, const AttentionOptions& o,
+                 at::Tensor& out) const override {
     // Texts of one length go through the fused kernel together. No mask is
     // needed then, and a mask would keep some devices from the fused kernel.
     std::map<std::int64_t, std::vector<std::int64_t>> by_length;
@@ -84,12 +109,26 @@ class GenericBackend final : public Backend {
                  group.narrow(1, o.heads + o.kv_heads, o.kv_heads), o);
       out.index_copy_(0, index, mixed.transpose(1, 2).reshape({count * length, out.size(1)}));
     }
-    return out;
   }
 
-  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
-                      const LayerNormWeights& weights, at::Tensor& out) const override {
-    out.copy_(norm(x + residual, weights));
+  void norm(const at::Tensor& x, const NormWeights& weights, at::Tensor& out) const override {
+    out.copy_(normed(x, weights));
+  }
+
+  void add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const NormWeights& weights,
+                      at::Tensor& out) const override {
+    out.copy_(normed(x + residual, weights));
+  }
+
+  void add(at::Tensor& x, const at::Tensor& y) const override { x.add_(y); }
+
+  void activate(at::Tensor& x, Activation activation) const override {
+    x.copy_(activated(x, activation));
+  }
+
+  at::Tensor gate(const at::Tensor& x, Activation activation) const override {
+    const std::int64_t n = x.size(1) / 2;
+    return activated(x.narrow(1, 0, n), activation) * x.narrow(1, n, n);
   }
 
  private:
@@ -101,20 +140,20 @@ class GenericBackend final : public Backend {
                     const AttentionOptions& o) const {
     const std::int64_t length = q.size(2);
     const bool grouped = o.heads != o.kv_heads;
-    const bool all_before = o.before >= length - 1;
-    const bool all_after = o.after >= length - 1;
-    if (!o.bias.defined() && all_before && (all_after || o.after == 0)) {
+    const bool all_before = o.sight.before >= length - 1;
+    const bool all_after = o.sight.after >= length - 1;
+    if (!o.bias.defined() && all_before && (all_after || o.sight.after == 0)) {
       return at::scaled_dot_product_attention(q, k, v, {}, 0.0, !all_after, o.scale, grouped);
     }
     at::Tensor out = at::empty_like(q, at::MemoryFormat::Contiguous);
     for (std::int64_t i = 0; i < length; i += kQueries) {
       const std::int64_t n = std::min(kQueries, length - i);
-      const std::int64_t begin = std::max<std::int64_t>(0, i - o.before);
-      const std::int64_t end = std::min(length, i + n + o.after);
+      const std::int64_t begin = std::max<std::int64_t>(0, i - o.sight.before);
+      const std::int64_t end = std::min(length, i + n + o.sight.after);
       const at::Tensor distance = at::arange(begin, end, at::kLong).unsqueeze(0) -
                                   at::arange(i, i + n, at::kLong).unsqueeze(1);
       at::Tensor mask = at::zeros(distance.sizes(), at::kFloat);
-      mask.masked_fill_(distance.lt(-o.before).logical_or_(distance.gt(o.after)),
+      mask.masked_fill_(distance.lt(-o.sight.before).logical_or_(distance.gt(o.sight.after)),
                         -std::numeric_limits<double>::infinity());
       mask = mask.to(device_);
       if (o.bias.defined()) {
@@ -128,8 +167,37 @@ class GenericBackend final : public Backend {
     return out;
   }
 
-  static at::Tensor norm(const at::Tensor& x, const LayerNormWeights& w) {
-    return at::layer_norm(x, {x.size(1)}, w.gamma, w.beta, w.eps);
+  template <class Numbers>
+  at::Tensor to_device(const Numbers& numbers) const {
+    return at::tensor(at::ArrayRef<std::int32_t>(numbers.data(), numbers.size()), at::kInt)
+        .to(device_);
+  }
+
+  static at::Tensor activated(const at::Tensor& x, Activation activation) {
+    switch (activation) {
+      case Activation::gelu:
+        return at::gelu(x);
+      case Activation::gelu_tanh:
+        return at::gelu(x, "tanh");
+      case Activation::silu:
+        return at::silu(x);
+      case Activation::relu:
+        return at::relu(x);
+      default:
+        return x;
+    }
+  }
+
+  /// In float32, whatever comes.
+  static at::Tensor normed(const at::Tensor& x, const NormWeights& w) {
+    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor gamma = w.gamma.to(at::kFloat);
+    if (w.kind == NormKind::rms_norm) {
+      const at::Tensor scale = at::rsqrt(wide.square().mean(-1, true) + w.eps);
+      return (wide * scale * gamma).to(x.scalar_type());
+    }
+    const at::Tensor beta = w.beta.defined() ? w.beta.to(at::kFloat) : at::Tensor();
+    return at::layer_norm(wide, {x.size(-1)}, gamma, beta, w.eps).to(x.scalar_type());
   }
 
   at::Device device_;

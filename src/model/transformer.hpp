@@ -1,46 +1,89 @@
 #pragma once
 
-#include <atomic>
-#include <filesystem>
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
+#include <vector>
 
-#include "knowmap/matrix.hpp"
+#include "model/architecture.hpp"
 #include "model/backend.hpp"
 #include "model/model_files.hpp"
+#include "model/weights.hpp"
 
 namespace knowmap {
 
 /// Asked between layers; true stops the forward pass with `CancelledError`.
 using StopSign = std::function<bool()>;
 
-/// A model with its weights on a device. Thread-safe: `forward` changes nothing.
-class Transformer {
- public:
-  virtual ~Transformer() = default;
-
-  /// The last hidden state (tokens, hidden_size). `chunk_rows` bounds the rows
-  /// that the feed-forward's wide activation exists for at a time.
-  virtual at::Tensor forward(const PackedTokens& tokens, std::int64_t chunk_rows,
-                             const StopSign& stop) const = 0;
-
-  virtual const Backend& backend() const = 0;
-  /// Bytes of one token's activations at their widest, apart from the chunk.
-  virtual std::uint64_t bytes_per_token() const = 0;
-  /// Bytes of one chunk row.
-  virtual std::uint64_t bytes_per_chunk_row() const = 0;
-  /// Bytes of the weights as they are held.
-  virtual std::uint64_t weight_bytes() const = 0;
-
-  /// Reads the weights that `files` names. Throws `ModelError`.
-  static std::unique_ptr<Transformer> load(const ModelFiles& files,
-                                           std::unique_ptr<Backend> backend);
+/// Texts on their way through the layers.
+struct Passage {
+  PackedTokens tokens;
+  at::Tensor x;                    // (rows, hidden): tokens, and rows that round them up
+  std::vector<at::Tensor> rotary;  // one for each rope of the architecture
 };
 
-/// One vector a text from its tokens' (tokens, hidden), float32, modes side by
-/// side; L2-normalised on wish. `out[i]` has `modes × hidden` numbers.
-void pool(const at::Tensor& hidden, const PackedTokens& tokens, const SentenceModules& modules,
-          std::span<float* const> out);
+/// A model with its weights on a device: the one engine for all families.
+///
+/// Texts go through all layers (`forward`), or, where the weights are larger than
+/// memory, all texts through one layer after the other (`read_layer`, `pass`):
+/// the same operations in the same order, so the same bytes. Thread-safe.
+class Transformer {
+ public:
+  /// One layer's weights, prepared for the device.
+  struct Layer;
+
+  /// Reads the weights that `files` names; with `resident` false only what is
+  /// outside the layers. Throws `ModelError`.
+  static std::unique_ptr<Transformer> load(const ModelFiles& files,
+                                           std::unique_ptr<Backend> backend, bool resident = true);
+  ~Transformer();
+
+  /// The last hidden state (tokens, hidden_size). `chunk_rows` bounds the rows
+  /// that the widest activations exist for at a time.
+  at::Tensor forward(const PackedTokens& tokens, std::int64_t chunk_rows,
+                     const StopSign& stop) const;
+
+  /// `tokens` must outlive the passage.
+  Passage begin(const PackedTokens& tokens) const;
+  /// Reads layer `i` from the file, and tells the system that its pages may go.
+  std::shared_ptr<const Layer> read_layer(std::int64_t i) const;
+  void pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const;
+  /// (tokens, hidden_size)
+  at::Tensor finish(Passage& passage) const;
+
+  /// Bytes of one token's activations at their widest, apart from the chunk.
+  std::uint64_t bytes_per_token() const;
+  /// Bytes of one chunk row.
+  std::uint64_t bytes_per_chunk_row() const;
+  /// Bytes of one layer's weights as they are held, and of all weights.
+  std::uint64_t layer_bytes() const;
+  std::uint64_t weight_bytes() const;
+
+  std::int64_t layers() const { return architecture_.layers; }
+  bool resident() const { return !layers_.empty() || architecture_.layers == 0; }
+  const Backend& backend() const { return *backend_; }
+  const Architecture& architecture() const { return architecture_; }
+
+ private:
+  Transformer(const ModelFiles& files, std::unique_ptr<Backend> backend);
+  void read_embeddings();
+  void choose_names();
+  NormWeights read_norm(const std::string& name, std::int64_t dim) const;
+  std::unique_ptr<Linear> read_linear(const std::vector<std::string>& names, std::int64_t out,
+                                      std::int64_t in, bool bias, Activation activation) const;
+  void attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const;
+  void feed_forward(const Layer& layer, at::Tensor& x, std::int64_t chunk_rows) const;
+  /// x = x + y, with the norm that follows, where one does.
+  void join(at::Tensor& x, at::Tensor& y, const NormWeights& norm_out) const;
+
+  Weights weights_;
+  Architecture architecture_;
+  std::unique_ptr<Backend> backend_;
+  std::string prefix_;
+  EmbeddingTables tables_;
+  NormWeights final_norm_;
+  at::Tensor relative_bias_;
+  std::vector<std::shared_ptr<const Layer>> layers_;
+};
 
 }  // namespace knowmap

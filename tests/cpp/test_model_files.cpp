@@ -97,7 +97,8 @@ TEST_F(ModelFolder, IsReadWhole) {
   const ModelFiles files = ModelFiles::read(folder_.path());
   EXPECT_EQ(files.config.hidden_size, 20);
   EXPECT_EQ(files.modules.pooling, std::vector<PoolingMode>{PoolingMode::mean});
-  EXPECT_TRUE(files.modules.normalize);
+  ASSERT_EQ(files.modules.after.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<NormalizeModule>(files.modules.after[0]));
   EXPECT_EQ(files.modules.max_seq_length, 64u);
 }
 

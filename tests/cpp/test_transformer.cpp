@@ -7,6 +7,7 @@
 
 #include "knowmap/error.hpp"
 #include "model/cpu_kernels.hpp"
+#include "model/sentence_head.hpp"
 #include "model/transformer.hpp"
 #include "tiny_model.hpp"
 
@@ -256,21 +257,31 @@ TEST(Pooling, ModesAreWhatTheirNamesSay) {
   const std::vector<std::int32_t> ids{1, 1, 1, 1};
   const std::vector<std::int64_t> offsets{0, 3, 4};
   const PackedTokens tokens{ids, offsets};
-  SentenceModules modules;
   using M = PoolingMode;
-  modules.pooling = {M::cls, M::max, M::mean, M::mean_sqrt_len, M::weighted_mean, M::last_token};
+  const std::vector<M> modes{M::cls,           M::max,           M::mean,
+                             M::mean_sqrt_len, M::weighted_mean, M::last_token};
   std::vector<float> a(12), b(12);
   const std::vector<float*> rows{a.data(), b.data()};
-  pool(hidden, tokens, modules, rows);
+  pool(hidden, tokens, modes, 0, rows);
   const float root = std::sqrt(3.0f);
   const std::vector<float> expected{
       1, 8, 6, 8, 3, 4, 9 / root, 12 / root, (1 + 4 + 18) / 6.0f, (8 + 12 - 6) / 6.0f, 6, -2};
   for (std::size_t i = 0; i < 12; ++i) EXPECT_NEAR(a[i], expected[i], 1e-6) << i;
   EXPECT_EQ(b, (std::vector<float>(12, 5.0f)));
 
-  modules.pooling = {M::mean};
-  modules.normalize = true;
-  pool(hidden, tokens, modules, rows);
+  // Without the first token, as a prompt's; the second text is nothing else.
+  pool(hidden, tokens, modes, 1, rows);
+  const float root2 = std::sqrt(2.0f);
+  const std::vector<float> later{
+      1, 8, 6, 6, 4, 2, 8 / root2, 4 / root2, (4 + 18) / 5.0f, (12 - 6) / 5.0f, 6, -2};
+  for (std::size_t i = 0; i < 12; ++i) EXPECT_NEAR(a[i], later[i], 1e-6) << i;
+  EXPECT_EQ(b, (std::vector<float>{5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5}));
+
+  SentenceModules modules;
+  modules.after.emplace_back(NormalizeModule{});
+  const SentenceHead head(modules, 2);
+  ASSERT_EQ(head.dimension(), 2U);
+  head.apply(hidden, tokens, 0, 2, rows);
   EXPECT_NEAR(a[0], 0.6f, 1e-6);
   EXPECT_NEAR(a[1], 0.8f, 1e-6);
 }

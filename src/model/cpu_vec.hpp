@@ -1,0 +1,121 @@
+#pragma once
+
+// Vectors of floats as wide as the instruction set has them, for files that are
+// compiled once for each (knowmap_add_kernels): all of it stays within such a file.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+#include "model/cpu_kernels.hpp"
+
+namespace knowmap {
+namespace KNOWMAP_ISA {
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t UintVec __attribute__((vector_size(kLanes * 4)));
+typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
+
+inline Vec load(const float* p) {
+  Vec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline Vec load(const BFloat16* p) {
+  HalfVec h;
+  memcpy(&h, p, sizeof h);
+  return (Vec)(__builtin_convertvector(h, UintVec) << 16);
+}
+inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
+inline void store(BFloat16* p, Vec v) {
+  // To the nearest, ties to even.
+#if defined(__AVX512BF16__)
+  const __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#else
+  UintVec bits = (UintVec)v;
+  bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const HalfVec h = __builtin_convertvector(bits, HalfVec);
+#endif
+  memcpy(p, &h, sizeof h);
+}
+inline float get(const float* p) { return *p; }
+inline float get(const BFloat16* p) {
+  const uint32_t bits = (uint32_t)p->bits << 16;
+  float f;
+  memcpy(&f, &bits, sizeof f);
+  return f;
+}
+inline void put(float* p, float f) { *p = f; }
+inline void put(BFloat16* p, float f) {
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof bits);
+  p->bits = (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+inline Vec splat(float f) { return f - Vec{}; }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+
+// The other half's lanes beside each lane's own, for folding a vector in
+// log2(kLanes) steps, in one order on every call.
+template <int kHalf>
+inline Vec swap_halves(Vec v) {
+  IntVec other;
+  for (int l = 0; l < kLanes; ++l) other[l] = l ^ kHalf;
+  return __builtin_shuffle(v, other);
+}
+template <int kHalf = kLanes / 2>
+inline float sum(Vec v) {
+  if constexpr (kHalf == 0) {
+    return v[0];
+  } else {
+    return sum<kHalf / 2>(v + swap_halves<kHalf>(v));
+  }
+}
+template <int kHalf = kLanes / 2>
+inline float largest(Vec v) {
+  if constexpr (kHalf == 0) {
+    return v[0];
+  } else {
+    return largest<kHalf / 2>(max(v, swap_halves<kHalf>(v)));
+  }
+}
+
+// e^x for x <= 0, to about 2 units in the last place: 2^n times a polynomial on
+// [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Below -87 it gives 0.
+inline Vec exp_negative(Vec x) {
+  const Vec floor_x = splat(-87.0f);
+  const IntVec keep = x > floor_x;
+  x = max(x, floor_x);
+  const Vec shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
+  const Vec shifted = x * 1.44269504088896341f + shifter;
+  const Vec n = shifted - shifter;
+  Vec r = x - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  Vec p = splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const IntVec exponent = ((IntVec)shifted - (IntVec)shifter) << 23;
+  return (Vec)(((IntVec)p + exponent) & keep);
+}
+
+}  // namespace
+
+}  // namespace KNOWMAP_ISA
+}  // namespace knowmap

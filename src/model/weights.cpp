@@ -1,0 +1,167 @@
+#include "model/weights.hpp"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "knowmap/error.hpp"
+#include "knowmap/fingerprint.hpp"
+#include "support/json.hpp"
+
+namespace knowmap {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The files that an index names: each a plain name beside the index, so that
+/// no index leads out of the model's folder.
+std::set<std::string> files_of_index(const fs::path& index) {
+  const auto parsed = read_json<ModelError>(index);
+  if (!parsed.is_object() || !parsed.contains("weight_map") || !parsed["weight_map"].is_object()) {
+    throw ModelError(index.string() + " has no 'weight_map'");
+  }
+  std::set<std::string> names;
+  for (const auto& [tensor, value] : parsed["weight_map"].items()) {
+    if (!value.is_string()) {
+      throw ModelError(index.string() + ": tensor '" + tensor + "' names no file");
+    }
+    const auto name = value.get<std::string>();
+    constexpr std::string_view kEnding = ".safetensors";
+    if (name.size() <= kEnding.size() || !name.ends_with(kEnding) || name.front() == '.' ||
+        name.find_first_of(std::string("/\\\0", 3)) != std::string::npos) {
+      throw ModelError(index.string() + ": tensor '" + tensor + "' lies in '" + name +
+                       "', which is not the plain name of a .safetensors file beside the index");
+    }
+    names.insert(name);
+  }
+  if (names.empty()) throw ModelError(index.string() + " names no file");
+  return names;
+}
+
+std::string text(const std::vector<std::int64_t>& shape) {
+  std::string out = "(";
+  for (const std::int64_t n : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(n);
+  return out + ")";
+}
+
+void advise(const TensorEntry& entry, int advice) {
+  // Whole pages inside the tensor for giving back, all that it touches for reading.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto begin = reinterpret_cast<std::uintptr_t>(entry.data);
+  auto end = begin + entry.bytes;
+  if (advice == MADV_DONTNEED) {
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+  } else {
+    begin = begin / page * page;
+  }
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+Weights::Weights(const fs::path& file) : origin_(file.string()) {
+  if (file.extension() == ".json") {
+    const auto names = files_of_index(file);
+    shards_.reserve(names.size());
+    for (const std::string& name : names) add(file.parent_path() / name);
+  } else {
+    shards_.reserve(1);
+    add(file);
+  }
+}
+
+void Weights::add(const fs::path& file) {
+  paths_.push_back(file);
+  const SafeTensors& shard = shards_.emplace_back(file);
+  for (const auto& [name, entry] : shard.entries()) {
+    if (!entries_.emplace(name, &entry).second) {
+      throw ModelError(origin_ + ": tensor '" + name + "' is in two files, " + file.string() +
+                       " the second");
+    }
+  }
+}
+
+const TensorEntry* Weights::find(std::string_view name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : it->second;
+}
+
+std::vector<std::int64_t> Weights::shape(std::string_view name) const {
+  const TensorEntry* entry = find(name);
+  return entry == nullptr ? std::vector<std::int64_t>{} : entry->shape;
+}
+
+at::Tensor Weights::get(const std::string& name, const std::vector<std::int64_t>& shape) const {
+  const TensorEntry* entry = find(name);
+  if (entry == nullptr) {
+    throw ModelError(origin_ + " has no tensor '" + name +
+                     "', which the model's architecture needs");
+  }
+  if (entry->shape != shape) {
+    throw ModelError("tensor '" + name + "' has the shape " + text(entry->shape) +
+                     ", config.json asks for " + text(shape));
+  }
+  at::ScalarType type = at::kFloat;
+  switch (entry->type) {
+    case TensorType::float32:
+      break;
+    case TensorType::float16:
+      type = at::kHalf;
+      break;
+    case TensorType::bfloat16:
+      type = at::kBFloat16;
+      break;
+    default:
+      throw ModelError("tensor '" + name + "' holds no floating-point numbers that we read");
+  }
+  // A header of odd length leaves the numbers unaligned, which only a copy mends.
+  if (reinterpret_cast<std::uintptr_t>(entry->data) % at::elementSize(type) != 0) {
+    at::Tensor copy = at::empty(shape, type);
+    std::memcpy(copy.data_ptr(), entry->data, entry->bytes);
+    return copy;
+  }
+  return at::from_blob(const_cast<char*>(entry->data), shape, type);
+}
+
+void Weights::will_need(const std::string& name) const {
+  if (const TensorEntry* entry = find(name)) advise(*entry, MADV_WILLNEED);
+}
+
+void Weights::done_with(const std::string& name) const {
+  if (const TensorEntry* entry = find(name)) advise(*entry, MADV_DONTNEED);
+}
+
+std::uint64_t Weights::bytes() const {
+  std::uint64_t total = 0;
+  for (const SafeTensors& shard : shards_) total += shard.bytes().size();
+  return total;
+}
+
+std::string weights_hash(const std::vector<fs::path>& files) {
+  constexpr std::size_t kWhole = std::size_t{1} << 30;
+  constexpr std::size_t kStep = std::size_t{1} << 20;
+  constexpr std::size_t kPage = 4096;
+  std::string hashes;
+  for (const fs::path& file : files) {
+    const MappedFile mapped(file);
+    const std::string_view bytes = mapped.bytes();
+    if (bytes.size() <= kWhole) {
+      hashes += content_hash(bytes);
+      continue;
+    }
+    std::string sample = std::to_string(bytes.size());
+    for (std::size_t at = 0; at < bytes.size(); at += kStep) sample += bytes.substr(at, kPage);
+    hashes += content_hash(sample);
+  }
+  return files.size() == 1 ? hashes : content_hash(hashes);
+}
+
+}  // namespace knowmap

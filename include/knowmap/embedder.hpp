@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,11 +24,33 @@ enum class Precision {
   automatic,  ///< bfloat16 where the device has arithmetic for it, else float32
   float32,
   bfloat16,
+  /// Weights in 16 bits; a CPU computes in float32, which `report` says.
+  float16,
 };
 
-/// "auto", "float32", "bfloat16"; throws `std::invalid_argument`.
+/// "auto", "float32", "bfloat16", "float16"; throws `std::invalid_argument`.
 KNOWMAP_EXPORT Precision precision_from_name(std::string_view name);
 KNOWMAP_EXPORT std::string_view precision_name(Precision precision) noexcept;
+
+/// Whether all layers are held in memory.
+enum class Residency {
+  automatic,  ///< held, where they fit beside their activations
+  resident,
+  streamed,  ///< read layer by layer for many texts at a time; the same bytes
+};
+
+/// What is done to texts before the model, and to vectors after it.
+struct EncodeOptions {
+  /// Put before each text; where not given, `prompt_name`'s.
+  std::optional<std::string> prompt;
+  /// One of the model's prompts; "" = the model's default, if it has one.
+  std::string prompt_name;
+  /// Divide each vector by its length, whatever the model's modules do.
+  bool normalize = false;
+  /// Keep this many numbers of each vector (before `normalize`); 0 = what the
+  /// model's files say, else all.
+  std::size_t truncate_dim = 0;
+};
 
 struct EmbedderOptions {
   /// "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
@@ -41,6 +65,23 @@ struct EmbedderOptions {
   std::size_t batch_tokens = 0;
   /// Threads, 0 = one for each core. The result does not depend on it.
   int threads = 0;
+  Residency residency = Residency::automatic;
+};
+
+/// How a run would be laid out in memory, all in bytes but for the counts.
+struct EmbedPlan {
+  std::uint64_t available = 0;  ///< for this run, beside what is held; 0 = not known
+  std::uint64_t weights = 0;    ///< as held: all, or two layers and what is outside them
+  std::uint64_t layer = 0;      ///< one layer's weights
+  bool streamed = false;
+  std::uint64_t activations = 0;  ///< of all workers' tokens
+  std::uint64_t workspace = 0;    ///< of chunks and attention
+  std::uint64_t held = 0;         ///< resident now, weights that are held included
+  std::uint64_t peak = 0;         ///< the highest resident memory to be expected
+  std::uint64_t batch_tokens = 0;
+  std::uint64_t super_batch_tokens = 0;  ///< that go through a layer together, where streamed
+  std::uint64_t chunk_rows = 0;
+  int workers = 1;
 };
 
 /// What the last `encode` did.
@@ -57,7 +98,10 @@ struct EmbedReport {
   std::uint64_t batch_tokens_planned = 0;
   std::uint64_t batch_tokens_final = 0;
   std::string device;
+  /// What was computed in, and what weights were held in where that differs.
   std::string precision;
+  /// Layers were read for each super-batch.
+  bool streamed = false;
 };
 
 /// Turns texts into vectors: tokenizer, transformer, pooling, normalisation, as
@@ -68,7 +112,7 @@ struct EmbedReport {
 /// only when a single text, cut into chunks, fails. One `encode` at a time.
 class KNOWMAP_EXPORT Embedder {
  public:
-  /// Reads a folder with `config.json`, `model.safetensors`, `tokenizer.json`
+  /// Reads a folder with `config.json`, `model.safetensors` (or its index), `tokenizer.json`
   /// and, where they exist, `modules.json` and the modules it names. Throws
   /// `ModelError`, `TokenizerError`, `std::invalid_argument` (options).
   static Embedder load(const std::filesystem::path& folder, const EmbedderOptions& options = {});
@@ -83,6 +127,19 @@ class KNOWMAP_EXPORT Embedder {
   /// The same into rows that the caller owns, (texts, dimension).
   void encode_into(std::span<const std::string_view> texts, MatrixView<float> out,
                    const ProgressCallback& progress = {});
+
+  /// The last hidden states of each text's tokens, (tokens, hidden), float32.
+  std::vector<Matrix> encode_tokens(std::span<const std::string_view> texts,
+                                    const ProgressCallback& progress = {});
+
+  /// What following calls of `encode` do; `dimension` and `fingerprint` follow.
+  /// Throws `std::invalid_argument` for an unknown prompt_name, and where
+  /// truncate_dim exceeds the model's dimension.
+  void set_encode_options(const EncodeOptions& options);
+  /// The model's prompts by name.
+  const std::map<std::string, std::string>& prompts() const;
+  /// For texts of `max_seq_length`.
+  EmbedPlan plan() const;
 
   /// Ids as the model sees them: special tokens in, cut at `max_seq_length`.
   std::vector<std::vector<std::int32_t>> tokenize(std::span<const std::string_view> texts) const;
@@ -104,5 +161,16 @@ class KNOWMAP_EXPORT Embedder {
   explicit Embedder(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Embeddings in fewer bytes, as sentence-transformers' quantize_embeddings.
+/// `int8` and `uint8` put each dimension's range in `calibration` (rows of its
+/// own; empty = the embeddings themselves) onto 256 steps. (rows, cols).
+KNOWMAP_EXPORT std::vector<std::uint8_t> quantize_uint8(MatrixView<const float> embeddings,
+                                                        MatrixView<const float> calibration = {});
+KNOWMAP_EXPORT std::vector<std::int8_t> quantize_int8(MatrixView<const float> embeddings,
+                                                      MatrixView<const float> calibration = {});
+/// A bit a dimension, 1 where it is above 0, the first the highest of its byte:
+/// (rows, (cols + 7) / 8).
+KNOWMAP_EXPORT std::vector<std::uint8_t> quantize_binary(MatrixView<const float> embeddings);
 
 }  // namespace knowmap

@@ -150,8 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--text-length", type=int, metavar="N",
                      help="characters of each text in the page; 0 leaves the texts out (default: by the map's size)")
     threads(sub)
-    sub = command("info", _info, "what a store holds and what it was made from")
-    store_folder(sub)
+    sub = command("info", _info, "what a store holds and what it was made from; what memory a model needs")
+    sub.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="the store")
+    sub.add_argument("--model", metavar="NAME", help="a folder, or the name of a model: how a run would be laid out")
+    sub.add_argument("--precision", default="auto", help="what the model would compute in (default: auto)")
+    sub.add_argument("--memory-limit", type=_bytes, metavar="SIZE", help="bytes to plan for, as 500M or 4G")
     sub = command("verify", _verify, "reads every shard and checks it")
     store_folder(sub)
     sub.add_argument("--repair", action="store_true",
@@ -272,7 +275,26 @@ def _render(args: argparse.Namespace) -> dict[str, Any]:
     return _map_summary(made) | {"map": str(path), "say": f"open {path} in a browser"}
 
 
+def _model_info(args: argparse.Namespace) -> dict[str, Any]:
+    embedder = Embedder(args.model, precision=args.precision, memory_limit=args.memory_limit)
+    plan = embedder.plan()
+    sizes = {name: getattr(plan, name)
+             for name in ("weights", "layer", "activations", "workspace", "held", "peak", "available")}
+    held = "two layers at a time" if plan.streamed else "all layers held"
+    lines = [f"{args.model}: {embedder.dimension} numbers a text, up to {embedder.max_seq_length} tokens, "
+             f"{embedder.precision} on {embedder.device}; {held}",
+             *(f"  {name}: {size / 2**20:,.1f} MiB" for name, size in sizes.items()),
+             f"  {plan.workers} worker(s), {plan.batch_tokens} tokens a batch, {plan.chunk_rows} rows a chunk"]
+    counts = {name: getattr(plan, name)
+              for name in ("streamed", "batch_tokens", "super_batch_tokens", "chunk_rows", "workers")}
+    return {"model": args.model, "dimension": embedder.dimension, "plan": sizes | counts, "say": "\n".join(lines)}
+
+
 def _info(args: argparse.Namespace) -> dict[str, Any]:
+    if args.model is not None:
+        return _model_info(args)
+    if args.folder is None:
+        raise ValueError("info wants a store's folder, or --model NAME")
     store = _opened(args, mode="r")
     stages = store.stages()
     lines = [f"{args.folder}: {store.rows_held:,} rows of {store.dimension} numbers in {len(store.ranges)} shard(s)"]

@@ -15,8 +15,17 @@ _core.EmbedReport.__doc__ = """What an embedding took.
 
 ``texts``, ``tokens``, ``batches``; ``backoffs``: times an allocation failed and a batch was split or shrunk;
 ``seconds``; ``peak_bytes``: the process's highest resident memory; ``batch_tokens_planned``, ``batch_tokens_final``:
-tokens a batch, as planned and at the end; ``device``, ``precision``.
+tokens a batch, as planned and at the end; ``device``; ``precision``: what was computed in, and what weights were held
+in where that differs; ``streamed``: layers were read for each super-batch.
 """
+_core.EmbedPlan.__doc__ = """How a run would be laid out in memory, in bytes.
+
+``available`` for it, beside what is held; ``weights`` as held; ``layer``: one layer's; ``streamed``: two layers are
+held at a time; ``activations``, ``workspace``; ``held`` by the process now; ``peak``: the highest resident memory to be
+expected; ``batch_tokens``, ``super_batch_tokens``, ``chunk_rows``, ``workers``: counts.
+"""
+
+_OUTPUTS = ("embeddings", "tokens", "int8", "uint8", "binary", "ubinary")
 
 
 class Embedder:
@@ -26,19 +35,21 @@ class Embedder:
         package ships, or a name on the Hugging Face hub ("owner/name"; without an owner, "sentence-transformers/name"),
         fetched once into its client's cache. Only what is not on disk and looks like such a name is asked for there.
     device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
-    precision: "auto" (bfloat16 where the device multiplies it natively, else float32), "float32", "bfloat16".
-        Embeddings are float32 in any case.
+    precision: "auto" (bfloat16 where the device multiplies it natively, else float32), "float32", "bfloat16", "float16"
+        (on a CPU: 16-bit weights, float32 arithmetic). Embeddings are float32 in any case.
     max_seq_length: longest text in tokens, special tokens counted; None = what the model's files say.
     memory_limit: bytes that the engine plans for, weights included; None = what is free.
     threads: 0 = one for each core. The result does not depend on it.
     revision: a branch, a tag or a commit of a hub name; None = its main branch.
+    residency: "auto" (all layers are held where they fit, else read layer by layer for many texts at a time),
+        "resident", "streamed". The result does not depend on it.
 
     Raises `ModelError`, `TokenizerError`, and ValueError for options.
     """
 
     def __init__(self, model: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto",
                  max_seq_length: int | None = None, memory_limit: int | None = None, threads: int = 0,
-                 revision: str | None = None) -> None:
+                 residency: str = "auto", revision: str | None = None) -> None:
         for name, value in (("max_seq_length", max_seq_length), ("memory_limit", memory_limit)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, not {value}")
@@ -46,14 +57,23 @@ class Embedder:
         self.folder = models.resolve(model, revision=revision)
         self._core = _core.Embedder(self.folder, device=device, precision=precision,
                                     max_seq_length=max_seq_length or 0, memory_limit=memory_limit or 0,
-                                    threads=threads)
+                                    threads=threads, residency=residency)
         self.report: _core.EmbedReport = self._core.report
         self.resume: _core.ResumeReport | None = None
 
-    def encode(self, texts: Iterable[str], *, store: str | os.PathLike[str] | _core.CheckpointStore | None = None,
-               progress: bool | Callback = True) -> NDArray[np.float32]:
+    def encode(self, texts: Iterable[str], *, prompt: str | None = None, prompt_name: str | None = None,
+               normalize: bool = False, truncate_dim: int | None = None, output: str = "embeddings",
+               store: str | os.PathLike[str] | _core.CheckpointStore | None = None,
+               progress: bool | Callback = True) -> NDArray[np.generic] | list[NDArray[np.float32]]:
         """Embeddings of the texts, in their order: float32 (n, dimension).
 
+        prompt: put before each text; prompt_name: one of the model's own (``prompts``). Without either, the model's
+            default, where it has one.
+        normalize: divide each vector by its length, whatever the model's modules do.
+        truncate_dim: keep this many numbers of each vector, before they are normalised.
+        output: "embeddings"; "tokens", a list of float32 (tokens, hidden), the last hidden states; "int8", "uint8" (256
+            steps over each dimension's range in these texts); "binary", "ubinary" (a bit a dimension, eight in a byte):
+            as sentence-transformers' ``quantize_embeddings``.
         store: a folder, or a `CheckpointStore`, that keeps the rows as they come. A call that was cut off goes on from
             there; `resume` then says how many rows were kept. A store of another model or other options is refused.
         progress: a bar, nothing (False), or a callable(stage, done, total, unit).
@@ -61,15 +81,38 @@ class Embedder:
         Raises `OutOfMemoryError`, `CheckpointError`, TypeError where an item is no str. Ctrl-C is answered at once;
         what was committed stays.
         """
+        if output not in _OUTPUTS:
+            raise ValueError(f"output must be one of {', '.join(_OUTPUTS)}, not {output!r}")
         texts = _as_list(texts)
-        with callback(progress) as report:
-            if store is None:
-                rows = self._core.encode(texts, progress=report)
-                self.report = self._core.report
-                return rows
-            opened = store if isinstance(store, _core.CheckpointStore) else _core.CheckpointStore(store)
-            self.embed_into(texts, opened, progress=report or False)
-            return opened.read_rows(0, len(texts))
+        self._core.set_encode_options(prompt=prompt, prompt_name=prompt_name or "", normalize=normalize,
+                                      truncate_dim=truncate_dim or 0)
+        try:
+            with callback(progress) as report:
+                if output == "tokens":
+                    if store is not None:
+                        raise ValueError("output 'tokens' cannot be kept in a store; its rows are vectors of texts")
+                    tokens = self._core.encode_tokens(texts, progress=report)
+                    self.report = self._core.report
+                    return tokens
+                if store is None:
+                    rows = self._core.encode(texts, progress=report)
+                    self.report = self._core.report
+                else:
+                    opened = store if isinstance(store, _core.CheckpointStore) else _core.CheckpointStore(store)
+                    self.embed_into(texts, opened, progress=report or False)
+                    rows = opened.read_rows(0, len(texts))
+            return rows if output == "embeddings" else quantize(rows, output)
+        finally:
+            self._core.set_encode_options()
+
+    def plan(self) -> _core.EmbedPlan:
+        """How a run would be laid out in memory now, for texts of `max_seq_length`."""
+        return self._core.plan()
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The model's prompts by name."""
+        return self._core.prompts
 
     def embed_into(self, texts: Iterable[str], store: _core.CheckpointStore, *,
                    progress: bool | Callback = True) -> _core.ResumeReport:
@@ -114,6 +157,22 @@ class Embedder:
     def __repr__(self) -> str:
         return (f"Embedder({self.model!r}, device={self.device!r}, precision={self.precision!r}, "
                 f"max_seq_length={self.max_seq_length}, dimension={self.dimension})")
+
+
+def quantize(embeddings: NDArray[np.float32], output: str,
+             calibration: NDArray[np.float32] | None = None) -> NDArray[np.generic]:
+    """Embeddings in fewer bytes: "int8", "uint8" (n, dimension), "binary", "ubinary" (n, dimension / 8).
+
+    calibration: rows that give each dimension's range for int8 and uint8; None = the embeddings themselves.
+    """
+    if output == "uint8":
+        return _core.quantize_uint8(embeddings, calibration)
+    if output == "int8":
+        return _core.quantize_int8(embeddings, calibration)
+    if output in ("ubinary", "binary"):
+        bits = _core.quantize_binary(embeddings)
+        return bits if output == "ubinary" else (bits ^ 0x80).view(np.int8)
+    raise ValueError(f"output must be int8, uint8, binary or ubinary, not {output!r}")
 
 
 def _as_list(texts: Iterable[str]) -> Sequence[str]:

@@ -65,6 +65,7 @@ Precision resolve_precision(Precision wanted, c10::Device device) {
 }
 
 c10::ScalarType scalar_type(Precision precision) {
+  if (precision == Precision::float16) return c10::kHalf;
   return precision == Precision::bfloat16 ? c10::kBFloat16 : c10::kFloat;
 }
 

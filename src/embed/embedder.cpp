@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "embed/batch_planner.hpp"
 #include "embed/batch_runner.hpp"
 #include "embed/device.hpp"
+#include "embed/streamed_run.hpp"
 #include "embed/units.hpp"
 #include "knowmap/error.hpp"
 #include "model/backend.hpp"
@@ -31,6 +33,11 @@ namespace {
 constexpr std::int64_t kCpuBatchTokens = 512;
 constexpr std::int64_t kDeviceBatchTokens = 16384;
 constexpr std::int64_t kCpuChunkRows = 256;
+// Where a layer's weights are far larger than the caches, each reading of them
+// must serve more rows.
+constexpr std::int64_t kWideHidden = 2048;
+constexpr std::int64_t kWideBatchTokens = 1024;
+constexpr std::int64_t kWideChunkRows = 512;
 constexpr std::int64_t kDeviceChunkRows = 16384;
 
 std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision) {
@@ -91,8 +98,9 @@ Precision precision_from_name(std::string_view name) {
   if (name == "auto") return Precision::automatic;
   if (name == "float32") return Precision::float32;
   if (name == "bfloat16") return Precision::bfloat16;
+  if (name == "float16") return Precision::float16;
   throw std::invalid_argument("precision '" + std::string(name) +
-                              "' is not known; take auto, float32 or bfloat16");
+                              "' is not known; take auto, float32, bfloat16 or float16");
 }
 
 std::string_view precision_name(Precision precision) noexcept {
@@ -101,6 +109,8 @@ std::string_view precision_name(Precision precision) noexcept {
       return "float32";
     case Precision::bfloat16:
       return "bfloat16";
+    case Precision::float16:
+      return "float16";
     default:
       return "auto";
   }
@@ -120,9 +130,21 @@ struct Embedder::Impl {
   Fingerprint fingerprint;
   EmbedReport report;
 
-  std::size_t dimension() const { return head->dimension(); }
+  EncodeOptions encode;
+  std::string prompt;
+  std::size_t prompt_tokens = 0;  // that take no part in pooling
+  /// Special tokens before and after each text, which a static table leaves out.
+  std::size_t special_before = 0;
+  std::size_t special_after = 0;
 
-  RunPlan plan() const {
+  std::size_t dimension() const {
+    return encode.truncate_dim != 0 ? encode.truncate_dim : head->dimension();
+  }
+
+  bool wide() const { return device.is_cpu() && files.config.hidden_size >= kWideHidden; }
+
+  /// What a run may take beside what the process holds.
+  std::uint64_t room() const {
     const bool cpu = device.is_cpu();
     std::uint64_t available = free_memory(device);
     if (options.memory_limit != 0) {
@@ -132,25 +154,68 @@ struct Embedder::Impl {
           options.memory_limit > held ? options.memory_limit - held : std::uint64_t{1};
       available = available == 0 ? left : std::min(available, left);
     }
-    const std::int64_t wanted = options.batch_tokens != 0
-                                    ? static_cast<std::int64_t>(options.batch_tokens)
-                                    : (cpu ? kCpuBatchTokens : kDeviceBatchTokens);
-    return plan_run({available, model->bytes_per_token(), model->bytes_per_chunk_row()}, wanted,
-                    cpu ? kCpuChunkRows : kDeviceChunkRows, cpu ? workers->size() : 1);
+    return available;
   }
 
-  void encode_unit(const TokenBatch& tokens, const RunPlan& plan, MatrixView<float> out,
+  RunPlan plan() const {
+    const bool cpu = device.is_cpu();
+    const std::int64_t usual = wide() ? kWideBatchTokens : kCpuBatchTokens;
+    const std::int64_t wanted = options.batch_tokens != 0
+                                    ? static_cast<std::int64_t>(options.batch_tokens)
+                                    : (cpu ? usual : kDeviceBatchTokens);
+    std::uint64_t available = room();
+    if (!model->resident() && available != 0) {
+      // Two layers come, and what making one ready takes.
+      const std::uint64_t layers = 3 * model->layer_bytes();
+      available = available > layers ? available - layers : std::uint64_t{1};
+    }
+    return plan_run({available, model->bytes_per_token(), model->bytes_per_chunk_row()}, wanted,
+                    cpu ? (wide() ? kWideChunkRows : kCpuChunkRows) : kDeviceChunkRows,
+                    cpu ? workers->size() : 1);
+  }
+
+  /// Tokens whose hidden states are held while layers come and go.
+  std::int64_t super_batch_tokens(const RunPlan& plan) const {
+    const std::uint64_t available = room();
+    if (available == 0) return kUnitTokens;
+    const std::uint64_t busy = 3 * model->layer_bytes() + batch_bytes(plan);
+    const std::uint64_t left = available > busy ? available - busy : 0;
+    return std::max(plan.batch_tokens, static_cast<std::int64_t>(left / 2 / hidden_bytes()));
+  }
+  std::uint64_t hidden_bytes() const {
+    return static_cast<std::uint64_t>(files.config.hidden_size) *
+           at::elementSize(model->backend().dtype());
+  }
+  std::uint64_t batch_bytes(const RunPlan& plan) const {
+    const auto rows = static_cast<std::uint64_t>(std::min(plan.chunk_rows, plan.batch_tokens));
+    return static_cast<std::uint64_t>(plan.workers) *
+           (static_cast<std::uint64_t>(plan.batch_tokens) * model->bytes_per_token() +
+            rows * model->bytes_per_chunk_row());
+  }
+
+  /// Takes the hidden states of some of a unit's texts.
+  using Sink = std::function<void(const at::Tensor& hidden, const PackedTokens& packed,
+                                  std::span<const std::size_t> texts)>;
+
+  void encode_unit(const TokenBatch& tokens, const RunPlan& plan, const Sink& sink,
                    Monitor& monitor) {
     std::vector<std::int64_t> lengths(tokens.texts());
     for (std::size_t i = 0; i < lengths.size(); ++i) {
-      lengths[i] = tokens.offsets[i + 1] - tokens.offsets[i];
-      if (lengths[i] == 0) {
+      lengths[i] = static_cast<std::int64_t>(ids_of(tokens, i).size());
+      if (lengths[i] == 0 && !files.is_static) {
         throw TokenizerError("a text has no tokens at all, not even special ones");
       }
     }
+    check_ids(tokens.ids);
     const std::vector<Batch> batches = plan_batches(lengths, plan.batch_tokens);
+    if (!model->resident()) return stream_unit(tokens, batches, plan, sink, monitor);
     const auto compute = [&](std::span<const std::size_t> texts, std::int64_t chunk_rows) {
-      compute_texts(tokens, texts, chunk_rows, out, monitor);
+      const c10::InferenceMode no_gradients;
+      const PackedBatch packed = pack(tokens, texts);
+      const at::Tensor hidden =
+          model->forward(packed.view(), chunk_rows, [&monitor] { return monitor.cancelled(); });
+      sink(hidden, packed.view(), texts);
+      monitor.add(texts.size());
     };
     BatchRunner runner(plan, lengths, compute, [this] { release_cache(device); });
     // Fewer workers than threads only where memory is short.
@@ -172,24 +237,143 @@ struct Embedder::Impl {
     report.batch_tokens_final = static_cast<std::uint64_t>(runner.batch_tokens());
   }
 
-  void compute_texts(const TokenBatch& tokens, std::span<const std::size_t> texts,
-                     std::int64_t chunk_rows, MatrixView<float> out, Monitor& monitor) const {
-    const c10::InferenceMode no_gradients;
-    std::vector<std::int32_t> ids;
-    std::vector<std::int64_t> offsets{0};
-    std::vector<float*> rows;
-    for (const std::size_t text : texts) {
-      const auto part = tokens.text(text);
-      ids.insert(ids.end(), part.begin(), part.end());
-      offsets.push_back(static_cast<std::int64_t>(ids.size()));
-      rows.push_back(out.row(text));
+  /// As many batches at a time as their hidden states have room for.
+  void stream_unit(const TokenBatch& tokens, const std::vector<Batch>& batches, const RunPlan& plan,
+                   const Sink& sink, Monitor& monitor) {
+    const std::int64_t most = super_batch_tokens(plan);
+    for (std::size_t begin = 0; begin < batches.size();) {
+      std::vector<PackedBatch> packed;
+      std::int64_t total = 0;
+      std::size_t end = begin;
+      while (end < batches.size() && (end == begin || total + batches[end].tokens <= most)) {
+        total += batches[end].tokens;
+        packed.push_back(pack(tokens, batches[end].texts));
+        ++end;
+      }
+      const std::size_t count = end - begin;
+      report.backoffs +=
+          run_layer_by_layer(*model, packed, plan.chunk_rows, *workers, monitor,
+                             [&](std::size_t i, const at::Tensor& hidden) {
+                               sink(hidden, packed[i].view(), batches[begin + i].texts);
+                               monitor.add(batches[begin + i].texts.size());
+                             });
+      report.batches += count;
+      begin = end;
     }
-    check_ids(ids);
-    const PackedTokens packed{ids, offsets};
-    const at::Tensor hidden =
-        model->forward(packed, chunk_rows, [&monitor] { return monitor.cancelled(); });
-    head->apply(hidden, packed, 0, dimension(), rows);
-    monitor.add(texts.size());
+  }
+
+  /// A text's ids as the model takes them.
+  std::span<const std::int32_t> ids_of(const TokenBatch& tokens, std::size_t text) const {
+    const auto ids = tokens.text(text);
+    const std::size_t special = special_before + special_after;
+    return ids.size() < special ? ids.first(0) : ids.subspan(special_before, ids.size() - special);
+  }
+
+  PackedBatch pack(const TokenBatch& tokens, std::span<const std::size_t> texts) const {
+    PackedBatch packed;
+    for (const std::size_t text : texts) {
+      const auto ids = ids_of(tokens, text);
+      packed.ids.insert(packed.ids.end(), ids.begin(), ids.end());
+      packed.offsets.push_back(static_cast<std::int64_t>(packed.ids.size()));
+    }
+    return packed;
+  }
+
+  /// Tokenises and computes unit by unit; `sink_of(begin)` takes what belongs to
+  /// the texts from `begin` on.
+  void run(std::span<const std::string_view> texts, const ProgressCallback& progress,
+           const std::function<Sink(std::size_t begin)>& sink_of) {
+    const auto start = std::chrono::steady_clock::now();
+    reset_peak_memory();
+    const RunPlan run_plan = plan();
+    report = {};
+    report.texts = texts.size();
+    report.batch_tokens_planned = static_cast<std::uint64_t>(run_plan.batch_tokens);
+    report.batch_tokens_final = report.batch_tokens_planned;
+    report.device = device_name;
+    report.precision = precision_name(precision);
+    if (precision == Precision::float16 && device.is_cpu()) report.precision += " weights, float32";
+    report.streamed = !model->resident();
+    Monitor monitor(progress, "embed", texts.size(), "texts");
+    for (const auto& [begin, end] : cut_units(texts, max_length, kUnitTokens)) {
+      const TokenBatch tokens = tokenize(texts.subspan(begin, end - begin));
+      report.tokens += tokens.tokens();
+      encode_unit(tokens, run_plan, sink_of(begin), monitor);
+      report.peak_bytes = std::max(report.peak_bytes, peak_memory());
+    }
+    monitor.finish();
+    report.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  TokenBatch tokenize(std::span<const std::string_view> texts) const {
+    const std::size_t length = max_length + special_before + special_after;
+    if (prompt.empty()) return tokenizer->encode_batch(texts, length, options.threads);
+    std::vector<std::string> prompted;
+    for (const std::string_view text : texts) prompted.push_back(prompt + std::string(text));
+    const std::vector<std::string_view> views(prompted.begin(), prompted.end());
+    return tokenizer->encode_batch(views, length, options.threads);
+  }
+
+  /// Sets apart the special tokens around a text.
+  void find_special_tokens() {
+    const auto empty = tokenizer->encode("");
+    const auto full = tokenizer->encode("a");
+    const auto differ = std::mismatch(empty.begin(), empty.end(), full.begin(), full.end());
+    special_before = static_cast<std::size_t>(differ.first - empty.begin());
+    special_after = empty.size() - special_before;
+  }
+
+  /// Whether all layers are to be held: as wished, else where they leave a third
+  /// of the room to activations and to what can't be known.
+  bool holds_layers() const {
+    if (options.residency != Residency::automatic) {
+      return options.residency == Residency::resident;
+    }
+    const std::uint64_t layers = static_cast<std::uint64_t>(model->layers()) * model->layer_bytes();
+    const std::uint64_t available = room();
+    return available == 0 || layers <= available / 3 * 2;
+  }
+
+  void set_encode(const EncodeOptions& wanted) {
+    const auto& prompts = files.modules.prompts;
+    const std::string& name =
+        wanted.prompt_name.empty() ? files.modules.default_prompt_name : wanted.prompt_name;
+    std::string text;
+    if (wanted.prompt) {
+      text = *wanted.prompt;
+    } else if (!name.empty()) {
+      const auto found = prompts.find(name);
+      if (found == prompts.end()) {
+        std::string known;
+        for (const auto& [key, value] : prompts) known += (known.empty() ? "'" : ", '") + key + "'";
+        throw std::invalid_argument("prompt_name '" + name + "' is not known; this model has " +
+                                    (known.empty() ? "no prompts" : known));
+      }
+      text = found->second;
+    }
+    const std::size_t truncate =
+        wanted.truncate_dim != 0 ? wanted.truncate_dim : files.modules.truncate_dim;
+    if (truncate > head->dimension()) {
+      throw std::invalid_argument("truncate_dim " + std::to_string(truncate) + " exceeds the " +
+                                  std::to_string(head->dimension()) + " numbers of a vector");
+    }
+    encode = wanted;
+    encode.truncate_dim = truncate == head->dimension() ? 0 : truncate;
+    prompt = text;
+    prompt_tokens = 0;
+    if (!prompt.empty() && !files.modules.include_prompt) {
+      const auto alone = tokenizer->encode(prompt);
+      const auto empty = tokenizer->encode("");
+      const bool closed = empty.size() > 1 && !alone.empty() && alone.back() == empty.back();
+      prompt_tokens = alone.size() - (closed ? 1 : 0);
+    }
+    fingerprint.erase("prompt");
+    fingerprint.erase("truncate_dim");
+    fingerprint.erase("normalize");
+    if (!prompt.empty()) fingerprint["prompt"] = prompt;
+    if (encode.truncate_dim != 0) fingerprint["truncate_dim"] = std::to_string(truncate);
+    if (encode.normalize) fingerprint["normalize"] = "true";
   }
 
   /// A tokenizer.json of another model may give ids that the table lacks.
@@ -222,8 +406,11 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   s.max_length = choose_length(s.files, options.max_seq_length, s.tokenizer->special_tokens());
   const c10::InferenceMode no_gradients;
   s.head.emplace(s.files.modules, s.files.config.hidden_size);
-  s.model = Transformer::load(s.files, make_backend(s.device, s.precision));
   s.workers.emplace(options.threads);
+  // What lies outside the layers comes first; then it is known whether they fit.
+  s.model = Transformer::load(s.files, make_backend(s.device, s.precision), false);
+  if (s.holds_layers()) s.model->read_layers();
+  if (s.files.is_static) s.find_special_tokens();
   keep_activation_memory(s.device);
   s.fingerprint = {
       {"engine", version()},
@@ -235,6 +422,7 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
       {"device", c10::DeviceTypeName(s.device.type(), true)},
   };
   if (!s.files.is_static) s.fingerprint["config.json"] = file_hash(folder / "config.json");
+  s.set_encode({});
   return Embedder(std::move(impl));
 }
 
@@ -252,38 +440,86 @@ void Embedder::encode_into(std::span<const std::string_view> texts, MatrixView<f
                                 std::to_string(dimension()) + "), got (" +
                                 std::to_string(out.rows) + ", " + std::to_string(out.cols) + ")");
   }
-  const auto start = std::chrono::steady_clock::now();
-  const RunPlan plan = s.plan();
-  s.report = {};
-  s.report.texts = texts.size();
-  s.report.batch_tokens_planned = static_cast<std::uint64_t>(plan.batch_tokens);
-  s.report.batch_tokens_final = s.report.batch_tokens_planned;
-  s.report.device = s.device_name;
-  s.report.precision = precision_name(s.precision);
+  s.run(texts, progress, [&](std::size_t begin) -> Impl::Sink {
+    return [&s, begin, out](const at::Tensor& hidden, const PackedTokens& packed,
+                            std::span<const std::size_t> positions) {
+      std::vector<float*> rows;
+      for (const std::size_t text : positions) rows.push_back(out.row(begin + text));
+      s.head->apply(hidden, packed, static_cast<std::int64_t>(s.prompt_tokens), s.dimension(),
+                    rows);
+      if (!s.encode.normalize) return;
+      for (float* row : rows) normalize({row, s.dimension()});
+    };
+  });
+}
 
-  const ProgressCallback watch = [&](const Progress& p) {
-    s.report.peak_bytes = std::max(s.report.peak_bytes, resident_memory());
-    return !progress || progress(p);
-  };
-  Monitor monitor(watch, "embed", texts.size(), "texts");
-  for (const auto& [begin, end] : cut_units(texts, s.max_length, kUnitTokens)) {
-    const TokenBatch tokens = s.tokenizer->encode_batch(texts.subspan(begin, end - begin),
-                                                        s.max_length, s.options.threads);
-    s.report.tokens += tokens.tokens();
-    s.encode_unit(tokens, plan, out.slice(begin, end), monitor);
+std::vector<Matrix> Embedder::encode_tokens(std::span<const std::string_view> texts,
+                                            const ProgressCallback& progress) {
+  Impl& s = *impl_;
+  std::vector<Matrix> result(texts.size());
+  s.run(texts, progress, [&](std::size_t begin) -> Impl::Sink {
+    return [&result, begin](const at::Tensor& hidden, const PackedTokens& packed,
+                            std::span<const std::size_t> positions) {
+      const at::Tensor rows = hidden.to(at::kCPU, at::kFloat).contiguous();
+      const auto width = static_cast<std::size_t>(rows.size(1));
+      for (std::size_t i = 0; i < positions.size(); ++i) {
+        const auto first = static_cast<std::size_t>(packed.offsets[i]);
+        const auto count = static_cast<std::size_t>(packed.offsets[i + 1]) - first;
+        Matrix& tokens = result[begin + positions[i]];
+        tokens = Matrix(count, width);
+        std::copy_n(rows.const_data_ptr<float>() + first * width, count * width,
+                    MatrixView<float>(tokens).data);
+      }
+    };
+  });
+  return result;
+}
+
+void Embedder::set_encode_options(const EncodeOptions& options) { impl_->set_encode(options); }
+
+const std::map<std::string, std::string>& Embedder::prompts() const {
+  return impl_->files.modules.prompts;
+}
+
+EmbedPlan Embedder::plan() const {
+  const Impl& s = *impl_;
+  const RunPlan run = s.plan();
+  EmbedPlan plan;
+  plan.available = s.room();
+  plan.layer = s.model->layer_bytes();
+  plan.streamed = !s.model->resident();
+  const auto layers = static_cast<std::uint64_t>(s.model->layers());
+  plan.weights = s.model->weight_bytes();
+  if (plan.streamed) plan.weights -= (layers - std::min<std::uint64_t>(2, layers)) * plan.layer;
+  plan.batch_tokens = static_cast<std::uint64_t>(run.batch_tokens);
+  plan.chunk_rows = static_cast<std::uint64_t>(run.chunk_rows);
+  plan.workers = run.workers;
+  const auto lanes = static_cast<std::uint64_t>(run.workers);
+  // A batch is one text at least.
+  const std::uint64_t tokens = std::max<std::uint64_t>(plan.batch_tokens, s.max_length);
+  plan.activations = lanes * tokens * s.model->bytes_per_token();
+  plan.workspace =
+      lanes * (std::min(plan.chunk_rows, tokens) * s.model->bytes_per_chunk_row() +
+               2 * s.max_length * static_cast<std::uint64_t>(s.files.config.head_dim) * 4);
+  if (plan.streamed) {
+    plan.super_batch_tokens = static_cast<std::uint64_t>(s.super_batch_tokens(run));
+    plan.activations +=
+        std::min<std::uint64_t>(plan.super_batch_tokens, kUnitTokens) * s.hidden_bytes();
+    plan.workspace += plan.layer;  // what making one ready takes
   }
-  monitor.finish();
-  s.report.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  plan.held = s.device.is_cpu() ? resident_memory() : s.model->weight_bytes();
+  plan.peak = plan.held + plan.activations + plan.workspace +
+              (plan.streamed ? 2 * plan.layer : std::uint64_t{0});
+  return plan;
 }
 
 std::vector<std::vector<std::int32_t>> Embedder::tokenize(
     std::span<const std::string_view> texts) const {
-  const TokenBatch batch =
-      impl_->tokenizer->encode_batch(texts, impl_->max_length, impl_->options.threads);
+  const TokenBatch batch = impl_->tokenize(texts);
   std::vector<std::vector<std::int32_t>> result(texts.size());
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    result[i].assign(batch.text(i).begin(), batch.text(i).end());
+    const auto ids = impl_->ids_of(batch, i);
+    result[i].assign(ids.begin(), ids.end());
   }
   return result;
 }

@@ -81,6 +81,8 @@ class Backend {
 
   virtual at::Device device() const = 0;
   virtual at::ScalarType dtype() const = 0;
+  /// What products' weights are held in.
+  virtual at::ScalarType weight_dtype() const { return dtype(); }
   /// `embed` rounds its rows up to a multiple of this, with rows of zeros at the
   /// end; the other operations keep them. So products come in few sizes, for
   /// each of which oneDNN makes and keeps a kernel.
@@ -123,7 +125,8 @@ class Backend {
 
 /// libtorch's own operators, on any device.
 std::unique_ptr<Backend> make_generic_backend(at::Device device, at::ScalarType dtype);
-/// Prepacked oneDNN linears and our kernels, on the CPU; float32 or bfloat16.
+/// Prepacked oneDNN linears and our kernels, on the CPU; float32, bfloat16, or
+/// float16: products' weights held so, arithmetic and activations in float32.
 std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype);
 
 }  // namespace knowmap

@@ -87,6 +87,26 @@ class PackedLinear final : public Linear {
   Activation activation_;
 };
 
+/// Weights held in 16 bits and brought to float32 as they are used: half the
+/// memory, for the price of reading them once for each product. For fp16 on
+/// processors without arithmetic for it.
+class HalfLinear final : public Linear {
+ public:
+  HalfLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
+      : weight_(weight.to(at::kHalf).contiguous()),
+        bias_(bias.to(at::kFloat)),
+        activation_(activation) {}
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    return PackedLinear<float>(weight_.to(at::kFloat), bias_, activation_)(x);
+  }
+
+ private:
+  at::Tensor weight_;
+  at::Tensor bias_;
+  Activation activation_;
+};
+
 template <class T>
 constexpr at::ScalarType kDtype = at::kFloat;
 template <>
@@ -95,8 +115,11 @@ constexpr at::ScalarType kDtype<BFloat16> = at::kBFloat16;
 template <class T>
 class CpuBackend final : public Backend {
  public:
+  explicit CpuBackend(bool half_weights = false) : half_weights_(half_weights) {}
+
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
+  at::ScalarType weight_dtype() const override { return half_weights_ ? at::kHalf : dtype(); }
   std::int64_t row_multiple() const override { return kRowMultiple; }
 
   // Tables and norms stay float32, where they are: mostly in the mapped file.
@@ -108,6 +131,7 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                  Activation activation) const override {
+    if (half_weights_) return std::make_unique<HalfLinear>(weight, bias, activation);
     return std::make_unique<PackedLinear<T>>(weight.to(dtype()), bias.to(dtype()), activation);
   }
 
@@ -247,13 +271,14 @@ class CpuBackend final : public Backend {
 
   const CpuKernels<T>& kernels_ = cpu_kernels<T>();
   const RowKernels<T>& row_kernels_ = row_kernels<T>();
+  bool half_weights_;
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) {
   if (dtype == at::kBFloat16) return std::make_unique<CpuBackend<BFloat16>>();
-  return std::make_unique<CpuBackend<float>>();
+  return std::make_unique<CpuBackend<float>>(dtype == at::kHalf);
 }
 
 }  // namespace knowmap

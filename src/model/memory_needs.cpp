@@ -31,7 +31,7 @@ std::uint64_t Transformer::layer_bytes() const {
   const std::int64_t kv = a.kv_heads * a.head_dim;
   const std::int64_t numbers =
       a.hidden_size * (2 * q + 2 * kv) + a.hidden_size * a.intermediate_size * (a.gated ? 3 : 2);
-  return positive(numbers) * at::elementSize(backend_->dtype());
+  return positive(numbers) * at::elementSize(backend_->weight_dtype());
 }
 
 std::uint64_t Transformer::weight_bytes() const {

@@ -48,12 +48,12 @@ std::unique_ptr<Transformer> Transformer::load(const ModelFiles& files,
   std::unique_ptr<Transformer> model(new Transformer(files, std::move(backend)));
   model->choose_names();
   model->read_embeddings();
-  if (resident) {
-    for (std::int64_t i = 0; i < model->layers(); ++i) {
-      model->layers_.push_back(model->read_layer(i));
-    }
-  }
+  if (resident) model->read_layers();
   return model;
+}
+
+void Transformer::read_layers() {
+  for (std::int64_t i = 0; i < layers(); ++i) layers_.push_back(read_layer(i));
 }
 
 // --- reading -----------------------------------------------------------------------

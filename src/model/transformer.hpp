@@ -45,6 +45,8 @@ class Transformer {
 
   /// `tokens` must outlive the passage.
   Passage begin(const PackedTokens& tokens) const;
+  /// Makes it resident.
+  void read_layers();
   /// Reads layer `i` from the file, and tells the system that its pages may go.
   std::shared_ptr<const Layer> read_layer(std::int64_t i) const;
   void pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -207,6 +208,128 @@ TEST_F(EmbedderTest, AMemoryLimitShrinksThePlan) {
   Embedder small = Embedder::load(folder_.path(), options);
   EXPECT_TRUE(equal(small.encode(texts_), load(0, 2, small.precision()).encode(texts_)));
   EXPECT_EQ(small.report().batch_tokens_planned, 64u);
+}
+
+TEST_F(EmbedderTest, LayerByLayerGivesTheSameBytesInTheLeastMemory) {
+  EmbedderOptions options;
+  options.device = "cpu";
+  options.precision = Precision::float32;
+  options.batch_tokens = 256;
+  options.residency = Residency::streamed;
+  Embedder streamed = Embedder::load(folder_.path(), options);
+  const Matrix expected = load(256).encode(texts_);
+  EXPECT_TRUE(equal(expected, streamed.encode(texts_)));
+  EXPECT_TRUE(streamed.report().streamed);
+  EXPECT_TRUE(streamed.plan().streamed);
+
+  // As an allocation of the run fails, whichever it is, reading a layer included.
+  allocator().arm([](std::int64_t) { return false; });
+  streamed.encode(texts_);
+  const std::int64_t allocations = allocator().count();
+  ASSERT_GT(allocations, 50);
+  for (std::int64_t at = 0; at < allocations; at += 3) {
+    allocator().arm([at](std::int64_t n) { return n == at; });
+    const Matrix rows = streamed.encode(texts_);
+    allocator().arm(nullptr);
+    ASSERT_TRUE(equal(expected, rows)) << "allocation " << at;
+  }
+  allocator().arm([](std::int64_t) { return true; });
+  EXPECT_THROW(streamed.encode(texts_), OutOfMemoryError);
+  allocator().arm(nullptr);
+  EXPECT_TRUE(equal(expected, streamed.encode(texts_)));
+  EXPECT_THROW(streamed.encode(texts_, [](const Progress&) { return false; }), CancelledError);
+}
+
+EncodeOptions encode_options(std::optional<std::string> prompt, const std::string& prompt_name,
+                             std::size_t truncate_dim = 0, bool normalize = false) {
+  EncodeOptions options;
+  options.prompt = std::move(prompt);
+  options.prompt_name = prompt_name;
+  options.truncate_dim = truncate_dim;
+  options.normalize = normalize;
+  return options;
+}
+
+TEST_F(EmbedderTest, PromptsComeBeforeTextsAndVectorsAreCut) {
+  testing::write_file(folder_ / "config_sentence_transformers.json",
+                      R"({"prompts":{"query":"b c ","none":""},"default_prompt_name":null})");
+  Embedder embedder = load();
+  const std::vector<std::string_view> texts{"a d", "e"};
+  const std::vector<std::string_view> prompted{"b c a d", "b c e"};
+  const Matrix expected = embedder.encode(prompted);
+  const Fingerprint plain = embedder.fingerprint();
+
+  embedder.set_encode_options(encode_options({}, "query"));
+  EXPECT_TRUE(equal(expected, embedder.encode(texts)));
+  EXPECT_NE(embedder.fingerprint(), plain);
+  embedder.set_encode_options(encode_options("b c ", ""));
+  EXPECT_TRUE(equal(expected, embedder.encode(texts)));
+
+  embedder.set_encode_options(encode_options("b c ", "", 7, true));
+  ASSERT_EQ(embedder.dimension(), 7U);
+  const Matrix cut = embedder.encode(texts);
+  double square = 0;
+  for (std::size_t j = 0; j < 7; ++j) square += double(expected(0, j)) * expected(0, j);
+  for (std::size_t j = 0; j < 7; ++j) {
+    EXPECT_NEAR(cut(0, j), expected(0, j) / std::sqrt(square), 1e-6);
+  }
+  EXPECT_THROW(embedder.set_encode_options(encode_options({}, "passage")), std::invalid_argument);
+  EXPECT_THROW(embedder.set_encode_options(encode_options({}, "", 21)), std::invalid_argument);
+  embedder.set_encode_options({});
+  EXPECT_EQ(embedder.fingerprint(), plain);
+}
+
+TEST_F(EmbedderTest, TokensAreWhatPoolingPools) {
+  Embedder embedder = load();
+  const std::vector<std::string_view> texts{"a d b", "e"};
+  const Matrix rows = embedder.encode(texts);
+  const std::vector<Matrix> tokens = embedder.encode_tokens(texts);
+  ASSERT_EQ(tokens.size(), 2U);
+  ASSERT_EQ(tokens[0].rows(), 5U);  // [CLS] and [SEP] too
+  ASSERT_EQ(tokens[1].rows(), 3U);
+  std::vector<double> mean(embedder.dimension());
+  double square = 0;
+  for (std::size_t j = 0; j < mean.size(); ++j) {
+    for (std::size_t i = 0; i < 5; ++i) mean[j] += tokens[0](i, j) / 5;
+    square += mean[j] * mean[j];
+  }
+  for (std::size_t j = 0; j < mean.size(); ++j) {
+    EXPECT_NEAR(rows(0, j), mean[j] / std::sqrt(square), 1e-6);
+  }
+}
+
+TEST_F(EmbedderTest, Float16HoldsWeightsInHalf) {
+  Embedder half = load(0, 2, Precision::float16);
+  const Matrix exact = load().encode(texts_);
+  const Matrix rows = half.encode(texts_);
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    double dot = 0;
+    for (std::size_t j = 0; j < rows.cols(); ++j) dot += double(rows(i, j)) * exact(i, j);
+    EXPECT_GT(dot, 0.99999);
+  }
+  EXPECT_FALSE(equal(exact, rows));
+  EXPECT_NE(half.report().precision.find("float32"), std::string::npos) << "it says what it does";
+}
+
+TEST(Quantize, IsSentenceTransformers) {
+  Matrix rows(3, 9);
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < 9; ++j) rows(i, j) = static_cast<float>(i * j) - 4.0f;
+  }
+  // Steps of column j: 0, 127.5, 255; cut towards zero, and with 128 less first.
+  const auto steps = quantize_uint8(rows);
+  EXPECT_EQ(steps[1], 0);
+  EXPECT_EQ(steps[9 + 1], 127);
+  EXPECT_EQ(steps[18 + 1], 255);
+  const auto centred = quantize_int8(rows);
+  EXPECT_EQ(centred[1], -128);
+  EXPECT_EQ(centred[9 + 1], 0);
+  EXPECT_EQ(centred[18 + 1], 127);
+  // Row 1 is -4 ... 4: above 0 from the sixth number on.
+  const auto bits = quantize_binary(rows);
+  ASSERT_EQ(bits.size(), 6U);
+  EXPECT_EQ(bits[2], 0b00000111);
+  EXPECT_EQ(bits[3], 0b10000000);
 }
 
 TEST_F(EmbedderTest, CancellingThrowsAndTheEmbedderLivesOn) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import knowmap as km
+from knowmap import cli
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "minilm_reference.npz"
 
@@ -136,3 +138,43 @@ def test_a_model_folder_cut_short(model_folder, tmp_path):
     (cut / "tokenizer.json").write_text(text[: len(text) // 2], encoding="utf-8")
     with pytest.raises(km.TokenizerError):
         km.Embedder(cut)
+
+
+MODULES = Path(__file__).parents[1] / "reference" / "modules"
+
+
+@pytest.mark.parametrize("name", ["all_poolings", "dense_prompts", "static"])
+def test_modules_are_sentence_transformers(name):
+    """Poolings, Dense, LayerNorm, Normalize, prompts, truncation: against what that library gave (modules_make.py)."""
+    expected = json.loads((MODULES / name / "expected.json").read_text())
+    embedder = km.Embedder(MODULES / name, precision="float32")
+    for call in expected["calls"]:
+        options = call["options"]
+        rows = embedder.encode(expected["texts"], progress=False, prompt=options.get("prompt"),
+                               prompt_name=options.get("prompt_name"), truncate_dim=options.get("truncate_dim"),
+                               normalize=options.get("normalize_embeddings", False))
+        np.testing.assert_allclose(rows, np.array(call["vectors"]), atol=2e-5, err_msg=str(options))
+
+
+def test_outputs_in_fewer_bytes_and_by_token():
+    embedder = km.Embedder(MODULES / "all_poolings", precision="float32")
+    texts = json.loads((MODULES / "all_poolings" / "expected.json").read_text())["texts"]
+    rows = embedder.encode(texts, progress=False)
+    low, step = rows.min(0), (rows.max(0) - rows.min(0)) / 255
+    steps = np.clip((rows - low) / step, 0, 255)
+    np.testing.assert_array_equal(embedder.encode(texts, output="uint8", progress=False), steps.astype(np.uint8))
+    np.testing.assert_array_equal(embedder.encode(texts, output="int8", progress=False), (steps - 128).astype(np.int8))
+    bits = np.packbits(rows > 0, axis=1)
+    np.testing.assert_array_equal(embedder.encode(texts, output="ubinary", progress=False), bits)
+    np.testing.assert_array_equal(embedder.encode(texts, output="binary", progress=False),
+                                  (bits.astype(np.int16) - 128).astype(np.int8))
+    tokens = embedder.encode(texts, output="tokens", progress=False)
+    assert [len(t) for t in tokens] == [len(ids) for ids in embedder.tokenize(texts)]
+    with pytest.raises(ValueError, match="float8"):
+        embedder.encode(texts, output="float8", progress=False)
+
+
+def test_info_tells_what_memory_a_model_needs(capsys):
+    assert cli.main(["info", "--model", str(MODULES / "dense_prompts"), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert plan["peak"] >= plan["held"] > 0 and not plan["streamed"] and plan["batch_tokens"] > 0

@@ -69,7 +69,7 @@ def hidden_states(model: torch.nn.Module, ids: list[torch.Tensor], padding: str 
     batch = torch.full((len(ids), longest), pad)
     mask = torch.zeros(len(ids), longest, dtype=torch.long)
     slots = [slice(longest - len(i), longest) if padding == "left" else slice(0, len(i)) for i in ids]
-    for row, (i, slot) in enumerate(zip(ids, slots)):
+    for row, (i, slot) in enumerate(zip(ids, slots, strict=True)):
         batch[row, slot] = i
         mask[row, slot] = 1
     # Positions count from a text's first token; where a model takes them, it is told.
@@ -115,7 +115,7 @@ def make(name: str) -> None:
             if padding == "left" and model_class in ("DistilBertModel",):
                 continue
             padded = hidden_states(model, ids, padding, pad)
-            worst = max(float((a - b).abs().max()) for a, b in zip(alone, padded))
+            worst = max(float((a - b).abs().max()) for a, b in zip(alone, padded, strict=True))
             if worst > 2e-5:
                 sys.exit(f"{name}: {padding}-padded differs by {worst}")
     save_file({"ids": torch.cat(ids).int().float(),

@@ -26,6 +26,10 @@ Architecture read_architecture(const ConfigReader& config) {
       config.refuse(std::to_string(architecture.heads) + " heads of queries cannot share " +
                     std::to_string(architecture.kv_heads) + " of keys and values");
     }
+    if (!architecture.ropes.empty() && architecture.head_dim % 2 != 0) {
+      config.refuse("heads of " + std::to_string(architecture.head_dim) +
+                    " numbers cannot be turned in pairs");
+    }
     return architecture;
   }
   std::string known;

@@ -9,6 +9,9 @@ writes, beside this script,
                           it is not there yet (training differs from run to run)
     tokenizer_cases.json  changes to that file, texts, and for each change the
                           ids of all texts
+    tokenizer_kinds.json  small tokenizers of all kinds (tokenizer_kinds.py),
+                          parts that several share kept once, and the ids of
+                          those texts; remade only where it is not there
 """
 
 import copy
@@ -16,6 +19,7 @@ import json
 import pathlib
 import random
 
+import tokenizer_kinds
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 HERE = pathlib.Path(__file__).parent
@@ -132,6 +136,22 @@ def change(base, fields):
     return file
 
 
+def share(value, parts):
+    """Puts a part of a file in `parts`, once, and gives its number."""
+    text = json.dumps(value, sort_keys=True)
+    return parts.setdefault(text, len(parts))
+
+
+def make_kinds(texts):
+    corpus = [line for line in CORPUS.splitlines() if line] * 4
+    parts, kinds = {}, []
+    for name, text in tokenizer_kinds.make(corpus, tokenizer_kinds.nmt_nfkc_charsmap(), 420).items():
+        tokenizer = Tokenizer.from_str(text)
+        file = {key: share(value, parts) for key, value in json.loads(text).items()}
+        kinds.append({"name": name, "file": file, "ids": [tokenizer.encode(t).ids for t in texts]})
+    return {"parts": [json.loads(part) for part in parts], "kinds": kinds}
+
+
 def main():
     compact = {"ensure_ascii": True, "separators": (",", ":")}
     small = HERE / "tokenizer_small.json"
@@ -148,6 +168,11 @@ def main():
         ids = [tokenizer.encode(text).ids for text in texts]
         cases["variants"].append({"name": name, "patch": patch, "ids": ids})
     (HERE / "tokenizer_cases.json").write_text(json.dumps(cases, **compact) + "\n")
+    kinds = HERE / "tokenizer_kinds.json"
+    if not kinds.exists():
+        some = [text for text in texts[:-120:2] if len(text) < 300] + texts[-40:]
+        kinds.write_text(json.dumps({"texts": some} | make_kinds(some), ensure_ascii=True,
+                                    separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

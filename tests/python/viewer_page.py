@@ -112,7 +112,7 @@ class OpenMap:
     def evaluate(self, script: str, argument: Any = None) -> Any:
         return self.page.evaluate(script, argument)
 
-    def until(self, script: str, argument: Any = None, seconds: float = 15) -> Any:
+    def until(self, script: str, argument: Any = None, seconds: float = 60) -> Any:
         """Wait until the script's value is true. Playwright's own waiting needs eval, which the policy forbids."""
         return eventually(lambda: self.page.evaluate(script, argument), f"{script!r} to become true", seconds)
 
@@ -132,7 +132,7 @@ class OpenMap:
         self.evaluate("knowmap.settled()")
 
 
-def eventually(probe: Callable[[], Any], what: str, seconds: float = 15) -> Any:
+def eventually(probe: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := probe()):
         if time.monotonic() > deadline:
@@ -152,6 +152,7 @@ def opened(
         if init_script:
             context.add_init_script(init_script)
         page = context.new_page()
+        page.set_default_timeout(90_000)  # a busy machine is slow, not wrong
         opened_map = OpenMap(page)
         page.on("console", lambda message: opened_map.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: opened_map.errors.append(str(error)))

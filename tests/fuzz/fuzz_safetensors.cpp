@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         sum += static_cast<unsigned char>(entry.data[i]);
       }
     }
-    static volatile unsigned kept;
+    [[maybe_unused]] static volatile unsigned kept;
     kept = sum;
   } catch (const knowmap::ModelError&) {
     // What a damaged file is to end in.

@@ -29,9 +29,17 @@ py::object to_python(const StageArray& array) {
       array.values);
 }
 
+std::span<const std::uint64_t> hashes_of(const HashArray& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
 }  // namespace
 
 void register_checkpoint_store(py::module_& m) {
+  m.def("content_hash", [](const Fingerprint& content) { return content_hash(content); });
+  m.def("content_hash", [](const py::bytes& content) {
+    return content_hash(static_cast<std::string_view>(content));
+  });
   py::class_<VerifyReport>(m, "VerifyReport")
       .def_readonly("shards", &VerifyReport::shards)
       .def_readonly("rows", &VerifyReport::rows)
@@ -50,6 +58,9 @@ void register_checkpoint_store(py::module_& m) {
       .def_property_readonly("folder", &CheckpointStore::folder)
       .def_property_readonly("dimension", &CheckpointStore::dimension)
       .def_property_readonly("rows_fingerprint", &CheckpointStore::rows_fingerprint)
+      .def_property_readonly(
+          "storage",
+          [](const CheckpointStore& self) { return std::string(row_storage_name(self.storage())); })
       .def_property_readonly("rows_held", &CheckpointStore::rows_held)
       .def_property_readonly("ranges",
                              [](const CheckpointStore& self) {
@@ -58,6 +69,49 @@ void register_checkpoint_store(py::module_& m) {
                                  out.emplace_back(r.begin, r.end);
                                return out;
                              })
+      .def(
+          "begin_rows",
+          [](CheckpointStore& self, const Fingerprint& fingerprint, std::uint64_t dimension,
+             const std::string& storage) {
+            const RowStorage parsed = row_storage_from_name(storage);
+            const py::gil_scoped_release release;
+            self.begin_rows(fingerprint, dimension, parsed);
+          },
+          py::arg("fingerprint"), py::arg("dimension"), py::arg("storage") = "float32",
+          "Says what the rows to be committed are; refuses a store of others.")
+      .def(
+          "commit_rows",
+          [](CheckpointStore& self, std::uint64_t begin, const FloatArray& rows,
+             const HashArray& text_hashes) {
+            const auto view = matrix_view(rows);
+            const py::gil_scoped_release release;
+            self.commit_rows({begin, begin + view.rows}, view, hashes_of(text_hashes));
+          },
+          py::arg("begin"), py::arg("rows"), py::arg("text_hashes"),
+          "Commits rows (n, dimension) from `begin` on, durable when it returns.")
+      .def(
+          "update_rows",
+          [](CheckpointStore& self, const HashArray& indices, const FloatArray& rows,
+             const HashArray& text_hashes) {
+            const auto view = matrix_view(rows);
+            const py::gil_scoped_release release;
+            self.update_rows(hashes_of(indices), view, hashes_of(text_hashes));
+          },
+          py::arg("indices"), py::arg("rows"), py::arg("text_hashes"),
+          "Puts rows into the places of those held; `indices` ascend.")
+      .def(
+          "drop_rows",
+          [](CheckpointStore& self, std::uint64_t begin, std::uint64_t end) {
+            const py::gil_scoped_release release;
+            self.drop_rows({begin, end});
+          },
+          py::arg("begin"), py::arg("end"), "Removes the shards that hold any of these rows.")
+      .def(
+          "text_hashes",
+          [](const CheckpointStore& self, std::uint64_t begin, std::uint64_t end) {
+            return to_numpy(self.text_hashes({begin, end}));
+          },
+          py::arg("begin"), py::arg("end"), "uint64: what the rows' texts hash to.")
       .def(
           "read_rows",
           [](const CheckpointStore& self, std::uint64_t begin, std::uint64_t end) {
@@ -88,6 +142,8 @@ void register_checkpoint_store(py::module_& m) {
       .def("verify", &CheckpointStore::verify, nogil)
       .def("repair", &CheckpointStore::repair, nogil)
       .def("export_hdf5", &CheckpointStore::export_hdf5, py::arg("file"), nogil)
+      .def("export_npy", &CheckpointStore::export_npy, py::arg("file"), nogil)
+      .def("export_view", &CheckpointStore::export_view, py::arg("file"), nogil)
       .def("write_manifest", &CheckpointStore::write_manifest, nogil);
 }
 

@@ -23,6 +23,7 @@ namespace py = pybind11;
 
 /// float32 rows; other numbers are converted, a copy only where it must be.
 using FloatArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using HashArray = py::array_t<std::uint64_t, py::array::c_style | py::array::forcecast>;
 using IntArray = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
 
 inline MatrixView<const float> matrix_view(const FloatArray& array) {

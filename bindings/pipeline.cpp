@@ -19,19 +19,24 @@ void register_pipeline(py::module_& m) {
       .def_readonly("rows_kept", &ResumeReport::rows_kept)
       .def_readonly("rows_dropped", &ResumeReport::rows_dropped)
       .def_readonly("rows_computed", &ResumeReport::rows_computed)
-      .def_readonly("embed", &ResumeReport::embed);
+      .def_readonly("embed", &ResumeReport::embed)
+      .def_property_readonly("text_hashes",
+                             [](const ResumeReport& self) { return to_numpy(self.text_hashes); });
 
   m.def(
       "embed_into_store",
       [](Embedder& embedder, const py::sequence& texts, CheckpointStore& store,
+         const std::string& storage, std::uint64_t commit_rows, double commit_seconds,
          const py::object& progress) {
         const Texts views(texts);
-        const ProgressCallback callback = progress_callback(progress);
+        const StoreOptions options{row_storage_from_name(storage), commit_rows, commit_seconds,
+                                   progress_callback(progress)};
         const py::gil_scoped_release nogil;
-        return embed_into_store(embedder, views.views(), store, callback);
+        return embed_into_store(embedder, views.views(), store, options);
       },
       py::arg("embedder"), py::arg("texts"), py::arg("store"), py::kw_only(),
-      py::arg("progress") = py::none());
+      py::arg("storage") = "float32", py::arg("commit_rows") = 0,
+      py::arg("commit_seconds") = StoreOptions{}.commit_seconds, py::arg("progress") = py::none());
 
   py::class_<KnowledgeMap>(m, "KnowledgeMap")
       .def_property_readonly(
@@ -47,9 +52,10 @@ void register_pipeline(py::module_& m) {
   m.def(
       "map_from_store",
       [](const py::sequence& texts, const py::sequence& titles, const IntArray& classes,
-         CheckpointStore& store, const py::dict& umap, std::size_t label_neighbors,
-         float min_confidence, const py::dict& labels, const std::vector<std::size_t>& level_sizes,
-         bool layout_only, int threads, const py::object& progress) {
+         CheckpointStore& store, const HashArray& text_hashes, const py::dict& umap,
+         std::size_t label_neighbors, float min_confidence, const py::dict& labels,
+         const std::vector<std::size_t>& level_sizes, bool layout_only, int threads,
+         const py::object& progress) {
         const Texts text_views(texts);
         const Texts title_views(titles);
         MapOptions o;
@@ -68,15 +74,16 @@ void register_pipeline(py::module_& m) {
         o.progress = progress_callback(progress);
         const MapInput input{text_views.views(),
                              title_views.views(),
-                             {classes.data(), static_cast<std::size_t>(classes.size())}};
+                             {classes.data(), static_cast<std::size_t>(classes.size())},
+                             {text_hashes.data(), static_cast<std::size_t>(text_hashes.size())}};
         const py::gil_scoped_release nogil;
         return map_from_store(input, store, o);
       },
       py::arg("texts"), py::arg("titles"), py::arg("classes"), py::arg("store"), py::kw_only(),
-      py::arg("umap") = py::dict(), py::arg("label_neighbors") = 15,
-      py::arg("min_confidence") = 0.0f, py::arg("labels") = py::dict(),
-      py::arg("level_sizes") = std::vector<std::size_t>{}, py::arg("layout_only") = false,
-      py::arg("threads") = 0, py::arg("progress") = py::none());
+      py::arg("text_hashes") = HashArray(0), py::arg("umap") = py::dict(),
+      py::arg("label_neighbors") = 15, py::arg("min_confidence") = 0.0f,
+      py::arg("labels") = py::dict(), py::arg("level_sizes") = std::vector<std::size_t>{},
+      py::arg("layout_only") = false, py::arg("threads") = 0, py::arg("progress") = py::none());
 }
 
 }  // namespace knowmap::python

@@ -25,6 +25,18 @@ struct RowRange {
   bool operator==(const RowRange&) const = default;
 };
 
+/// How the numbers of rows are stored. Reading gives float32 in any case.
+enum class RowStorage {
+  float32,  ///< as they are, bit for bit
+  float16,  ///< half the size; rounded, the error is at most 2^-11 of the number
+  /// A quarter: one scale a row, 255 steps from -max to max of the row's sizes;
+  /// the error is at most max / 254.
+  int8,
+};
+/// "float32", "float16", "int8"; throws `std::invalid_argument`.
+KNOWMAP_EXPORT RowStorage row_storage_from_name(std::string_view name);
+KNOWMAP_EXPORT std::string_view row_storage_name(RowStorage storage) noexcept;
+
 /// One named array of a stage's result. `shape` has one entry or two.
 struct StageArray {
   using Values = std::variant<std::vector<float>, std::vector<double>, std::vector<std::int32_t>,
@@ -51,7 +63,8 @@ struct VerifyReport {
 ///
 /// A shard's image is built in memory, written beside its place under a
 /// temporary name, fsynced and renamed: the rename is the only commit, and the
-/// folder is fsynced after it. A shard is never changed. The manifest
+/// folder is fsynced after it. A shard is never changed, only replaced whole by
+/// the rename of a new one. The manifest
 /// (`store.json`) is for people and tools and can be rebuilt from the listing.
 /// One process writes at a time (a lock file says who); any number may read.
 /// Every failure is a `CheckpointError` that names the file and the way out;
@@ -72,27 +85,39 @@ class KNOWMAP_EXPORT CheckpointStore {
 
   // --- rows -----------------------------------------------------------------
 
-  /// Says which rows are to be stored: their fingerprint, how many, how wide.
-  /// Where the store holds rows of another fingerprint, throws a
-  /// `CheckpointError` that names each difference (before → now). Must be
-  /// called before `commit_rows`.
-  void begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension);
-  /// The fingerprint of the rows held; nothing where there are none.
+  /// Says which rows are to be stored: their fingerprint, how wide, and how.
+  /// Where the store holds rows of another fingerprint, width or storage, throws
+  /// a `CheckpointError` that names each difference (before → now). Must be
+  /// called before `commit_rows` and `update_rows`.
+  void begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension,
+                  RowStorage storage = RowStorage::float32);
+  /// The fingerprint of the rows held, and "storage" where that isn't float32;
+  /// nothing where there are none.
   std::optional<Fingerprint> rows_fingerprint() const;
+  /// How the rows held, or begun, are stored.
+  RowStorage storage() const;
   /// Columns of the rows held, or begun; 0 where there are none.
   std::uint64_t dimension() const;
   /// Commits one range with a hash for each of its rows' texts. Durable when
   /// it returns. The range must not overlap one that is held. A range without
-  /// rows is nothing to commit.
+  /// rows is nothing to commit. Throws `std::invalid_argument` where a number
+  /// can't be stored: beyond ±65504 as float16, not finite as int8.
   void commit_rows(RowRange range, MatrixView<const float> rows,
+                   std::span<const std::uint64_t> text_hashes);
+  /// Puts `rows` into the places of the rows `indices`, which are held and
+  /// ascend, with the hashes of their new texts; the other rows of their shards
+  /// stay as they are, bit for bit. Each shard is replaced whole, by one rename.
+  /// Durable when it returns; where it throws, some shards may be replaced.
+  void update_rows(std::span<const std::uint64_t> indices, MatrixView<const float> rows,
                    std::span<const std::uint64_t> text_hashes);
   /// Ranges held, in order.
   std::vector<RowRange> ranges() const;
   std::uint64_t rows_held() const;
   /// Hashes of the texts of the rows [begin, end), all of which must be held.
   std::vector<std::uint64_t> text_hashes(RowRange range) const;
-  /// Reads rows [begin, end) into `out` (end - begin, dimension); checks the
-  /// checksum of every shard it touches.
+  /// Reads rows [begin, end) into `out` (end - begin, dimension). Touches the
+  /// shards of those rows alone; the first time, each is streamed whole through
+  /// its checksum, later only the rows asked for are read.
   void read_rows(RowRange range, MatrixView<float> out) const;
   /// Takes out the shards that hold any row of `range` (their rows are to be
   /// computed anew, since the texts changed).
@@ -115,13 +140,22 @@ class KNOWMAP_EXPORT CheckpointStore {
 
   /// Reads every shard whole and checks it.
   VerifyReport verify() const;
-  /// Removes what `verify` finds damaged, and leftovers; gives what it found. The
-  /// next run computes anew what is then missing.
+  /// Removes what `verify` finds damaged, or holding rows that another shard
+  /// holds too, and leftovers; gives what it found. The next run computes anew
+  /// what is then missing.
   VerifyReport repair();
   /// Writes rows and stages into one plain HDF5 file: `/embeddings` (n, d),
   /// `/text_hashes`, `/stages/<stage>/<array>`; attributes hold the
   /// fingerprints as JSON. All rows from 0 to the last must be held.
   void export_hdf5(const std::filesystem::path& file) const;
+  /// Writes the rows as one `.npy` file, float32 (n, d), that NumPy can map. All
+  /// rows from 0 to the last must be held.
+  void export_npy(const std::filesystem::path& file) const;
+  /// Writes a small HDF5 file whose virtual datasets show the shards' rows as one:
+  /// `/embeddings` (n, d) as stored, `/text_hashes`, and `/scales` for int8.
+  /// It holds no row itself: it can be thrown away and made anew, and shows
+  /// zeros (HDF5's fill value) where a shard is gone.
+  void export_view(const std::filesystem::path& file) const;
   /// Writes `store.json` anew: format, fingerprints, ranges, stages.
   void write_manifest() const;
 

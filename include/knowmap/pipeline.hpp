@@ -18,21 +18,35 @@ namespace knowmap {
 /// What `embed_into_store` found and did.
 struct ResumeReport {
   std::uint64_t rows_kept = 0;      ///< were in the store and still fit
-  std::uint64_t rows_dropped = 0;   ///< were in the store, but their texts changed
-  std::uint64_t rows_computed = 0;  ///< are new
+  std::uint64_t rows_dropped = 0;   ///< were in the store, but their texts changed or are gone
+  std::uint64_t rows_computed = 0;  ///< are new, or anew
   EmbedReport embed;                ///< of the rows computed, all units together
+  /// One for each text, for `MapInput::text_hashes`.
+  std::vector<std::uint64_t> text_hashes;
+};
+
+struct StoreOptions {
+  /// How rows are stored; decides their bytes, so a store keeps to one.
+  RowStorage storage = RowStorage::float32;
+  /// The most rows that are computed for one commit; 0 = as many as make a unit
+  /// of 65,536 tokens. What is being computed is what a kill can lose.
+  std::uint64_t commit_rows = 0;
+  /// Where units are computed faster than this, several make one commit.
+  double commit_seconds = 0.25;
+  ProgressCallback progress;
 };
 
 /// Embeds all texts that the store does not hold yet, unit by unit; each unit is
 /// committed while the next is computed. Killed at any instant, a call with the
-/// same texts goes on from the last committed unit and ends with the same bytes.
-/// Where texts changed, their shards are computed anew; rows beyond the texts
-/// are dropped. Throws `CheckpointError` naming each difference where the store
-/// was made by another model or with other options.
+/// same texts goes on from the last committed unit and ends with the same rows.
+/// Where texts changed or came to the end, just those are computed; the shard
+/// that reaches beyond the last text is dropped. Throws `CheckpointError` naming
+/// each difference where the store was made by another model or with other
+/// options.
 KNOWMAP_EXPORT ResumeReport embed_into_store(Embedder& embedder,
                                              std::span<const std::string_view> texts,
                                              CheckpointStore& store,
-                                             const ProgressCallback& progress = {});
+                                             const StoreOptions& options = {});
 
 /// Everything about the collection but its embeddings.
 struct MapInput {
@@ -41,6 +55,9 @@ struct MapInput {
   std::span<const std::string_view> titles;
   /// Known classes 0 … C-1 of the rows, -1 where not known; or none.
   std::span<const std::int32_t> classes;
+  /// Those of `embed_into_store` for the same texts; where there are none, the
+  /// texts are hashed once more.
+  std::span<const std::uint64_t> text_hashes = {};
 };
 
 struct MapOptions {
@@ -102,6 +119,7 @@ KNOWMAP_EXPORT SavedLabeler load_labeler(const std::filesystem::path& file);
 
 /// All of it: `embed_into_store`, then `map_from_store`.
 KNOWMAP_EXPORT KnowledgeMap build_map(const MapInput& input, Embedder& embedder,
-                                      CheckpointStore& store, const MapOptions& options = {});
+                                      CheckpointStore& store, const MapOptions& options = {},
+                                      const StoreOptions& storing = {});
 
 }  // namespace knowmap

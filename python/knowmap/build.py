@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from knowmap import _core
 from knowmap.embedder import Embedder
+from knowmap.files import not_written, write_whole
 from knowmap.labeler import encode_classes, labels_from_codes
 from knowmap.progress import Callback, callback
 from knowmap.tables import Collection, read_collection
@@ -87,7 +87,7 @@ class KnowledgeMap:
         """Writes `to_arrow()`; the file appears whole or not at all."""
         import pyarrow.parquet
 
-        return _write_whole(Path(path), lambda temporary: pyarrow.parquet.write_table(self.to_arrow(), temporary))
+        return write_whole(Path(path), lambda temporary: pyarrow.parquet.write_table(self.to_arrow(), temporary))
 
     def to_html(self, path: str | os.PathLike[str], *, text_length: int | None = None) -> Path:
         """Writes one page that opens from disk with no network.
@@ -102,7 +102,7 @@ class KnowledgeMap:
         except OSError as error:
             if error.errno is None:  # not the disk: the page's template is missing
                 raise
-            raise _not_written(Path(path), error) from error
+            raise not_written(Path(path), error) from error
 
     def _repr_html_(self) -> str:
         """The map in a notebook's cell: a frame that can reach neither the notebook nor the network."""
@@ -159,15 +159,15 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
               title: str | None = None, label: str | None = None, id: str | None = None, url: str | None = None,
               columns: Sequence[str] = (), name: str | None = None, umap: Mapping[str, Any] | None = None,
               label_neighbors: int = 15, min_confidence: float = 0.0, level_sizes: Sequence[int] = (),
-              fresh: bool = False, device: str = "auto", precision: str = "auto", threads: int = 0,
-              progress: bool | Callback = True) -> KnowledgeMap:
+              fresh: bool = False, storage: str = "float32", device: str = "auto", precision: str = "auto",
+              threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
     """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
 
     source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns, and
     `columns` more of them (numbers or words) to colour and filter the map by.
     out: the folder of the store; `map.parquet` and `map.html` are written into it. umap: parameters of `UmapProjector`
     (default: n_neighbors 15, min_dist 0.1, metric "cosine", random_state 42). level_sizes: wanted number of regions by
-    level. fresh: starts over.
+    level. fresh: starts over. storage: how embeddings are kept, "float32", "float16" or "int8".
 
     The call says the whole map: an option that it leaves out has its default, whatever an earlier call said, and so
     does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,
@@ -178,7 +178,7 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     collection = read_collection(source, text=text, title=title, label=label, id=id, url=url, columns=columns)
     embedder = model if isinstance(model, Embedder) else Embedder(model, device=device, precision=precision,
                                                                   threads=threads)
-    store = embed_collection(collection, embedder, out, fresh=fresh, progress=progress)
+    store = embed_collection(collection, embedder, out, fresh=fresh, storage=storage, progress=progress)
     options = default_options(source) | {"umap": dict(umap or {}), "label_neighbors": label_neighbors,
                                          "min_confidence": min_confidence, "level_sizes": list(level_sizes)}
     if name:
@@ -187,13 +187,15 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
 
 
 def embed_collection(collection: Collection, embedder: Embedder, out: str | os.PathLike[str], *, fresh: bool = False,
+                     storage: str = "float32", commit_rows: int = 0, commit_seconds: float = 0.25,
                      progress: bool | Callback = True) -> _core.CheckpointStore:
     """The first stage: embeddings into the store, and the collection beside them for the stages that follow."""
     store = _core.CheckpointStore(out, mode="w" if fresh else "a")
     if fresh:
         for name in (_COLLECTION, _OPTIONS):
             (Path(out) / name).unlink(missing_ok=True)
-    embedder.embed_into(collection.texts, store, progress=progress)
+    embedder.embed_into(collection.texts, store, storage=storage, commit_rows=commit_rows,
+                        commit_seconds=commit_seconds, progress=progress)
     save_collection(collection, out)
     return store
 
@@ -212,6 +214,7 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
         classes, names = encode_classes(collection.labels)
     with callback(progress) as report:
         core = _core.map_from_store(collection.texts, collection.titles, classes, store,
+                                    text_hashes=() if resume is None else resume.text_hashes,
                                     umap={**_UMAP_DEFAULTS, **options["umap"]},
                                     label_neighbors=options["label_neighbors"],
                                     min_confidence=options["min_confidence"],
@@ -246,7 +249,7 @@ def save_collection(collection: Collection, folder: str | os.PathLike[str]) -> P
         columns["url"] = collection.urls
     columns |= {f"{_COLUMN}{name}": values for name, values in collection.columns.items()}
     table = pa.table(columns)
-    return _write_whole(Path(folder) / _COLLECTION, lambda temporary: pyarrow.parquet.write_table(table, temporary))
+    return write_whole(Path(folder) / _COLLECTION, lambda temporary: pyarrow.parquet.write_table(table, temporary))
 
 
 def load_collection(folder: str | os.PathLike[str]) -> Collection:
@@ -265,7 +268,7 @@ def load_collection(folder: str | os.PathLike[str]) -> Collection:
 def save_options(folder: str | os.PathLike[str], **options: Any) -> None:
     """Keeps the map's options, so that each later stage meets the same."""
     text = json.dumps({**load_options(folder), **options}, indent=2, sort_keys=True)
-    _write_whole(Path(folder) / _OPTIONS, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    write_whole(Path(folder) / _OPTIONS, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
 
 
 def load_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -299,29 +302,3 @@ def _default_name(source: Any) -> str:
 
 def _unknown(value: Any) -> bool:
     return value is None or value != value or value == "" or (isinstance(value, int) and value == -1)
-
-
-def _write_whole(path: Path, write: Any) -> Path:
-    """Writes beside and renames: a reader never sees half a file, and a full disk leaves the old one."""
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    return path
-
-
-def _not_written(path: Path, error: OSError) -> OSError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return OSError(error.errno, f"could not write '{path}': {reason}; what was there before is untouched, and the "
-                                f"store keeps all results: free space or take another folder, and run again")

@@ -16,6 +16,7 @@ import knowmap
 from knowmap import _core, build
 from knowmap.embedder import Embedder
 from knowmap.interrupt import heard_at_once
+from knowmap.store import chain, export
 from knowmap.tables import read_collection
 
 # Exit codes, also in `knowmap --help`.
@@ -110,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
         sub.add_argument("--precision", default="auto", help="auto, float32, bfloat16")
         sub.add_argument("--max-seq-length", type=int, metavar="N", help="longest text in tokens")
+        sub.add_argument("--storage", default="float32", choices=["float32", "float16", "int8"],
+                         help="how embeddings are stored (default: float32)")
+        sub.add_argument("--commit-rows", type=int, default=0, metavar="N",
+                         help="the most rows a kill can lose; 0 = a unit of 65,536 tokens")
+        sub.add_argument("--commit-seconds", type=float, default=0.25, metavar="S",
+                         help="gather quicker units into one commit (default: 0.25)")
         sub.add_argument("--memory-limit", type=_bytes, metavar="SIZE", help="bytes to plan for, e.g. 2G")
         threads(sub)
 
@@ -158,10 +165,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("verify", _verify, "reads every shard and checks it")
     store_folder(sub)
     sub.add_argument("--repair", action="store_true",
-                     help="remove what is damaged or left over; embed or build then computes just that anew")
-    sub = command("export", _export, "rows and stages as one plain HDF5 file")
+                     help="the same as `knowmap repair`")
+    sub = command("repair", _repair, "removes what is damaged or left over; build then computes just that anew")
     store_folder(sub)
-    sub.add_argument("file", type=Path, metavar="FILE")
+    sub = command("export", _export, "the store as one file: .h5 (rows and stages), .parquet, .npy")
+    store_folder(sub)
+    sub.add_argument("file", type=Path, metavar="FILE", help="its ending says the format")
+    sub.add_argument("--view", action="store_true",
+                     help="an HDF5 file that shows the store's shards as one, without a copy of them")
     return parser
 
 
@@ -195,7 +206,9 @@ def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
         raise ValueError(reason) from error
     embedder = Embedder(args.model, device=args.device, precision=args.precision, max_seq_length=args.max_seq_length,
                         memory_limit=args.memory_limit, threads=args.threads, revision=args.revision)
-    store = build.embed_collection(collection, embedder, args.out, fresh=args.fresh, progress=not args.quiet)
+    store = build.embed_collection(collection, embedder, args.out, fresh=args.fresh, storage=args.storage,
+                                   commit_rows=args.commit_rows, commit_seconds=args.commit_seconds,
+                                   progress=not args.quiet)
     _log_resume(embedder.resume)
     return collection, store, embedder
 
@@ -296,15 +309,23 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
     if args.folder is None:
         raise ValueError("info wants a store's folder, or --model NAME")
     store = _opened(args, mode="r")
-    stages = store.stages()
-    lines = [f"{args.folder}: {store.rows_held:,} rows of {store.dimension} numbers in {len(store.ranges)} shard(s)"]
+    stages, made_of = store.stages(), chain(store)
+    lines = [f"{args.folder}: {store.rows_held:,} rows of {store.dimension} {store.storage} numbers in "
+             f"{len(store.ranges)} shard(s)"]
     fingerprint = store.rows_fingerprint or {}
     lines += [f"  {name}: {value}" for name, value in fingerprint.items()]
-    for stage, made_from in stages.items():
-        lines.append(f"stage {stage}, made from")
-        lines += [f"  {name}: {value}" for name, value in made_from.items()]
-    return {"rows": store.rows_held, "dimension": store.dimension, "ranges": store.ranges, "fingerprint": fingerprint,
-            "stages": stages, "say": "\n".join(lines)}
+    for stage, inputs in made_of.items():
+        lines.append(f"stage {stage}, made from " + ", ".join(
+            name if current else f"other {name} than those held" if name in ("rows", "texts") else f"an earlier {name}"
+            for name, current in inputs.items()))
+        lines += [f"  {name}: {value}" for name, value in stages[stage].items() if name not in inputs]
+    return {"rows": store.rows_held, "dimension": store.dimension, "storage": store.storage, "ranges": store.ranges,
+            "fingerprint": fingerprint, "stages": stages, "chain": made_of, "say": "\n".join(lines)}
+
+
+def _repair(args: argparse.Namespace) -> dict[str, Any]:
+    args.repair = True
+    return _verify(args)
 
 
 def _verify(args: argparse.Namespace) -> dict[str, Any]:
@@ -315,7 +336,7 @@ def _verify(args: argparse.Namespace) -> dict[str, Any]:
     state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
         "all sound" if not report.damaged else
         f"{len(report.damaged)} damaged and removed; build again: just that is computed anew" if args.repair else
-        f"{len(report.damaged)} damaged; `knowmap verify --repair` removes it, build then computes just that anew")
+        f"{len(report.damaged)} damaged; `knowmap repair` removes it, build then computes just that anew")
     return {"shards": report.shards, "rows": report.rows, "stages": report.stages, "damaged": report.damaged,
             "leftovers": report.leftovers, "repaired": args.repair,
             "exit_code": STORE if report.damaged and not args.repair else 0,
@@ -323,5 +344,5 @@ def _verify(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _export(args: argparse.Namespace) -> dict[str, Any]:
-    _opened(args, mode="r").export_hdf5(args.file)
+    export(_opened(args, mode="r"), args.file, view=args.view)
     return {"file": str(args.file), "say": f"wrote {args.file}"}

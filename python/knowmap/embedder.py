@@ -63,7 +63,7 @@ class Embedder:
 
     def encode(self, texts: Iterable[str], *, prompt: str | None = None, prompt_name: str | None = None,
                normalize: bool = False, truncate_dim: int | None = None, output: str = "embeddings",
-               store: str | os.PathLike[str] | _core.CheckpointStore | None = None,
+               store: str | os.PathLike[str] | _core.CheckpointStore | None = None, storage: str = "float32",
                progress: bool | Callback = True) -> NDArray[np.generic] | list[NDArray[np.float32]]:
         """Embeddings of the texts, in their order: float32 (n, dimension).
 
@@ -76,6 +76,8 @@ class Embedder:
             as sentence-transformers' ``quantize_embeddings``.
         store: a folder, or a `CheckpointStore`, that keeps the rows as they come. A call that was cut off goes on from
             there; `resume` then says how many rows were kept. A store of another model or other options is refused.
+        storage: how the store keeps the rows: "float32", "float16" (half the size) or "int8" (a quarter; one scale a
+            row). What comes back is what was stored, as float32.
         progress: a bar, nothing (False), or a callable(stage, done, total, unit).
 
         Raises `OutOfMemoryError`, `CheckpointError`, TypeError where an item is no str. Ctrl-C is answered at once;
@@ -99,7 +101,7 @@ class Embedder:
                     self.report = self._core.report
                 else:
                     opened = store if isinstance(store, _core.CheckpointStore) else _core.CheckpointStore(store)
-                    self.embed_into(texts, opened, progress=report or False)
+                    self.embed_into(texts, opened, storage=storage, progress=report or False)
                     rows = opened.read_rows(0, len(texts))
             return rows if output == "embeddings" else quantize(rows, output)
         finally:
@@ -114,11 +116,18 @@ class Embedder:
         """The model's prompts by name."""
         return self._core.prompts
 
-    def embed_into(self, texts: Iterable[str], store: _core.CheckpointStore, *,
+    def embed_into(self, texts: Iterable[str], store: _core.CheckpointStore, *, storage: str = "float32",
+                   commit_rows: int = 0, commit_seconds: float = 0.25,
                    progress: bool | Callback = True) -> _core.ResumeReport:
-        """Embeds what the store lacks, without reading it all back: for collections larger than memory."""
+        """Embeds what the store lacks, without reading it all back: for collections larger than memory.
+
+        commit_rows: the most rows computed for one commit, 0 = a unit of 65,536 tokens; what is being computed is what
+        a kill can lose. commit_seconds: where units are computed faster than this, several make one commit.
+        """
         with callback(progress) as report:
-            self.resume = _core.embed_into_store(self._core, _as_list(texts), store, progress=report)
+            self.resume = _core.embed_into_store(self._core, _as_list(texts), store, storage=storage,
+                                                  commit_rows=commit_rows, commit_seconds=commit_seconds,
+                                                  progress=report)
         self.report = self.resume.embed
         return self.resume
 

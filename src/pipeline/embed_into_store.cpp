@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <chrono>
 #include <future>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,24 +13,28 @@ namespace knowmap {
 
 namespace {
 
-/// Takes out rows that no longer fit: those of changed texts, and those beyond
-/// the last text.
-std::uint64_t drop_stale(CheckpointStore& store, std::span<const std::uint64_t> hashes) {
+/// Drops shards that reach beyond the last text; gives how many rows they held.
+std::uint64_t drop_beyond(CheckpointStore& store, std::uint64_t n) {
   std::uint64_t dropped = 0;
   for (const RowRange range : store.ranges()) {
-    const bool beyond = range.end > hashes.size();
-    bool stale = beyond;
-    if (!beyond) {
-      const auto held = store.text_hashes(range);
-      stale = !std::equal(held.begin(), held.end(),
-                          hashes.begin() + static_cast<std::ptrdiff_t>(range.begin));
-    }
-    if (stale) {
-      store.drop_rows(range);
-      dropped += range.end - range.begin;
-    }
+    if (range.end <= n) continue;
+    store.drop_rows(range);
+    dropped += range.end - range.begin;
   }
   return dropped;
+}
+
+/// Rows held whose texts are no longer what they were made from.
+std::vector<std::uint64_t> changed_rows(const CheckpointStore& store,
+                                        std::span<const std::uint64_t> hashes) {
+  std::vector<std::uint64_t> changed;
+  for (const RowRange range : store.ranges()) {
+    const auto held = store.text_hashes(range);
+    for (std::uint64_t row = range.begin; row < range.end; ++row) {
+      if (held[row - range.begin] != hashes[row]) changed.push_back(row);
+    }
+  }
+  return changed;
 }
 
 std::vector<RowRange> missing(const std::vector<RowRange>& held, std::uint64_t n) {
@@ -52,66 +58,177 @@ void add(EmbedReport& total, const EmbedReport& unit) {
   total.peak_bytes = std::max(total.peak_bytes, before.peak_bytes);
 }
 
+/// Rows computed, with the hashes of their texts; `indices` of rows that take the
+/// place of others, else a range.
+struct Computed {
+  RowRange range;
+  std::vector<std::uint64_t> indices;
+  Matrix rows;
+  std::vector<std::uint64_t> hashes;
+};
+
 /// One commit at a time, beside the computing. The destructor waits: what was
 /// handed over is durable even where the computing was cut off.
 class CommitLane {
  public:
-  explicit CommitLane(CheckpointStore& store) : store_(store) {}
+  CommitLane(CheckpointStore& store, double seconds) : store_(store), patience_(seconds) {}
   ~CommitLane() {
-    if (pending_.valid()) pending_.wait();
+    try {
+      finish();
+    } catch (...) {
+      // Another failure is on its way already; the next run computes these rows.
+    }
   }
   CommitLane(const CommitLane&) = delete;
   CommitLane& operator=(const CommitLane&) = delete;
 
-  void commit(RowRange range, Matrix rows, std::vector<std::uint64_t> hashes) {
+  void add(Computed part) {
+    const bool goes_on = part.indices.empty() && gathered_ && gathered_->indices.empty() &&
+                         gathered_->range.end == part.range.begin;
+    if (gathered_ && !goes_on) flush();
+    if (gathered_) {
+      append(*gathered_, std::move(part));
+    } else {
+      gathered_ = std::move(part);
+    }
+    const auto waited = std::chrono::duration<double>(Clock::now() - last_).count();
+    // A disk slower than the engine gets larger commits before it holds the engine up.
+    const bool due = waited >= patience_ && idle();
+    if (due || gathered_->rows.size() >= kMostNumbers) flush();
+  }
+  /// Until all is durable; throws what a commit threw.
+  void finish() {
+    flush();
     wait();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::size_t kMostNumbers = std::size_t{16} << 20;  // 64 MiB
+
+  static void append(Computed& to, Computed part) {
+    Matrix rows(to.rows.rows() + part.rows.rows(), to.rows.cols());
+    std::copy_n(to.rows.data(), to.rows.size(), rows.data());
+    std::copy_n(part.rows.data(), part.rows.size(), rows.data() + to.rows.size());
+    to.rows = std::move(rows);
+    to.range.end = part.range.end;
+    to.hashes.insert(to.hashes.end(), part.hashes.begin(), part.hashes.end());
+  }
+  void flush() {
+    wait();
+    if (!gathered_) return;
+    last_ = Clock::now();
     pending_ = std::async(std::launch::async,
-                          [this, range, rows = std::move(rows), hashes = std::move(hashes)] {
-                            store_.commit_rows(range, rows, hashes);
+                          [this, part = std::move(*std::exchange(gathered_, std::nullopt))] {
+                            if (part.indices.empty()) {
+                              store_.commit_rows(part.range, part.rows, part.hashes);
+                            } else {
+                              store_.update_rows(part.indices, part.rows, part.hashes);
+                            }
                           });
   }
-  /// Until all is durable; throws what the commit threw.
+  bool idle() const {
+    return !pending_.valid() ||
+           pending_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
   void wait() {
     if (pending_.valid()) pending_.get();
   }
 
- private:
   CheckpointStore& store_;
+  double patience_;
+  Clock::time_point last_ = Clock::now();
+  std::optional<Computed> gathered_;
   std::future<void> pending_;
+};
+
+/// One call of `embed_into_store`.
+class EmbedRun {
+ public:
+  EmbedRun(Embedder& embedder, std::span<const std::string_view> texts, CheckpointStore& store,
+           const StoreOptions& options)
+      : embedder_(embedder), texts_(texts), store_(store), options_(options) {
+    store.begin_rows(embedder.fingerprint(), embedder.dimension(), options.storage);
+    report_.text_hashes = text_hashes(texts);
+  }
+
+  ResumeReport run() {
+    const std::uint64_t beyond = drop_beyond(store_, texts_.size());
+    const auto changed = changed_rows(store_, report_.text_hashes);
+    report_.rows_dropped = beyond + changed.size();
+    report_.rows_kept = store_.rows_held() - changed.size();
+    CommitLane lane(store_, options_.commit_seconds);
+    recompute(changed, lane);
+    for (const RowRange gap : missing(store_.ranges(), texts_.size())) fill(gap, lane);
+    lane.finish();
+    store_.write_manifest();
+    return std::move(report_);
+  }
+
+ private:
+  void recompute(std::span<const std::uint64_t> changed, CommitLane& lane) {
+    std::vector<std::string_view> texts;
+    for (const std::uint64_t row : changed) texts.push_back(texts_[row]);
+    for (const auto& [begin, end] : units(texts)) {
+      Computed part = compute(std::span(texts).subspan(begin, end - begin));
+      part.indices.assign(changed.begin() + static_cast<std::ptrdiff_t>(begin),
+                          changed.begin() + static_cast<std::ptrdiff_t>(end));
+      for (const std::uint64_t row : part.indices) part.hashes.push_back(report_.text_hashes[row]);
+      lane.add(std::move(part));
+    }
+  }
+
+  void fill(RowRange gap, CommitLane& lane) {
+    const auto texts = texts_.subspan(gap.begin, gap.end - gap.begin);
+    for (const auto& [begin, end] : units(texts)) {
+      Computed part = compute(texts.subspan(begin, end - begin));
+      part.range = {gap.begin + begin, gap.begin + end};
+      const auto hashes = report_.text_hashes.begin();
+      part.hashes.assign(hashes + static_cast<std::ptrdiff_t>(part.range.begin),
+                         hashes + static_cast<std::ptrdiff_t>(part.range.end));
+      lane.add(std::move(part));
+    }
+  }
+
+  /// What is computed and can be lost at once: by tokens, and by rows where that is asked for.
+  std::vector<std::pair<std::size_t, std::size_t>> units(
+      std::span<const std::string_view> texts) const {
+    auto by_tokens = cut_units(texts, embedder_.max_seq_length(), kUnitTokens);
+    if (options_.commit_rows == 0) return by_tokens;
+    std::vector<std::pair<std::size_t, std::size_t>> by_rows;
+    for (const auto& [begin, end] : by_tokens) {
+      for (std::size_t at = begin; at < end; at += options_.commit_rows) {
+        by_rows.emplace_back(at, std::min<std::size_t>(end, at + options_.commit_rows));
+      }
+    }
+    return by_rows;
+  }
+
+  Computed compute(std::span<const std::string_view> texts) {
+    Computed part;
+    part.rows = Matrix(texts.size(), embedder_.dimension());
+    embedder_.encode_into(texts, part.rows, [&](const Progress& p) {
+      if (!options_.progress) return true;
+      const std::uint64_t done = report_.rows_kept + report_.rows_computed + p.done;
+      return options_.progress({p.stage, done, texts_.size(), p.unit});
+    });
+    report_.rows_computed += texts.size();
+    add(report_.embed, embedder_.report());
+    return part;
+  }
+
+  Embedder& embedder_;
+  std::span<const std::string_view> texts_;
+  CheckpointStore& store_;
+  const StoreOptions& options_;
+  ResumeReport report_;
 };
 
 }  // namespace
 
 ResumeReport embed_into_store(Embedder& embedder, std::span<const std::string_view> texts,
-                              CheckpointStore& store, const ProgressCallback& progress) {
-  store.begin_rows(embedder.fingerprint(), embedder.dimension());
-  const std::vector<std::uint64_t> hashes = text_hashes(texts);
-  ResumeReport report;
-  report.rows_dropped = drop_stale(store, hashes);
-  report.rows_kept = store.rows_held();
-
-  CommitLane lane(store);
-  const ProgressCallback onward = [&](const Progress& p) {
-    if (!progress) return true;
-    return progress(
-        {p.stage, report.rows_kept + report.rows_computed + p.done, texts.size(), p.unit});
-  };
-  for (const RowRange gap : missing(store.ranges(), texts.size())) {
-    const auto part = texts.subspan(gap.begin, gap.end - gap.begin);
-    for (const auto& [begin, end] : cut_units(part, embedder.max_seq_length(), kUnitTokens)) {
-      Matrix rows(end - begin, embedder.dimension());
-      embedder.encode_into(part.subspan(begin, end - begin), rows, onward);
-      const RowRange range{gap.begin + begin, gap.begin + end};
-      lane.commit(range, std::move(rows),
-                  {hashes.begin() + static_cast<std::ptrdiff_t>(range.begin),
-                   hashes.begin() + static_cast<std::ptrdiff_t>(range.end)});
-      report.rows_computed += end - begin;
-      add(report.embed, embedder.report());
-    }
-  }
-  lane.wait();
-  store.write_manifest();
-  return report;
+                              CheckpointStore& store, const StoreOptions& options) {
+  return EmbedRun(embedder, texts, store, options).run();
 }
 
 }  // namespace knowmap

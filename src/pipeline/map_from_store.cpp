@@ -43,6 +43,10 @@ void check_input(const MapInput& input, const CheckpointStore& store,
     throw std::invalid_argument(std::to_string(input.titles.size()) + " titles do not fit " +
                                 std::to_string(n) + " texts");
   }
+  if (hashes.size() != n) {
+    throw std::invalid_argument(std::to_string(hashes.size()) + " hashes of texts do not fit " +
+                                std::to_string(n) + " texts");
+  }
   if (!input.classes.empty() && input.classes.size() != n) {
     throw std::invalid_argument(std::to_string(input.classes.size()) + " classes do not fit " +
                                 std::to_string(n) + " texts");
@@ -68,13 +72,14 @@ void check_input(const MapInput& input, const CheckpointStore& store,
 class MapRun {
  public:
   MapRun(const MapInput& input, CheckpointStore& store, const MapOptions& options)
-      : input_(input), store_(store), options_(options), text_hashes_(text_hashes(input.texts)) {
+      : input_(input), store_(store), options_(options), text_hashes_(input.text_hashes) {
+    if (text_hashes_.empty()) text_hashes_ = own_hashes_ = text_hashes(input.texts);
     check_input(input, store, text_hashes_);
     options_.umap.threads = options_.labels.threads = options_.regions.threads = options.threads;
     options_.umap.progress = options_.labels.progress = options_.regions.progress =
         options.progress;
     rows_key_ = {{"rows", content_hash(*store.rows_fingerprint())},
-                 {"texts", hash_of(std::span<const std::uint64_t>(text_hashes_))},
+                 {"texts", hash_of(text_hashes_)},
                  {"engine", version()}};
   }
 
@@ -279,7 +284,8 @@ class MapRun {
   const MapInput& input_;
   CheckpointStore& store_;
   MapOptions options_;
-  std::vector<std::uint64_t> text_hashes_;
+  std::span<const std::uint64_t> text_hashes_;
+  std::vector<std::uint64_t> own_hashes_;
   Fingerprint rows_key_;
   std::optional<Matrix> rows_;
   KnowledgeMap map_;
@@ -293,9 +299,13 @@ KnowledgeMap map_from_store(const MapInput& input, CheckpointStore& store,
 }
 
 KnowledgeMap build_map(const MapInput& input, Embedder& embedder, CheckpointStore& store,
-                       const MapOptions& options) {
-  embed_into_store(embedder, input.texts, store, options.progress);
-  return map_from_store(input, store, options);
+                       const MapOptions& options, const StoreOptions& storing) {
+  StoreOptions into = storing;
+  if (!into.progress) into.progress = options.progress;
+  const ResumeReport embedded = embed_into_store(embedder, input.texts, store, into);
+  MapInput hashed = input;
+  hashed.text_hashes = embedded.text_hashes;
+  return map_from_store(hashed, store, options);
 }
 
 }  // namespace knowmap

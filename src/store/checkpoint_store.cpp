@@ -9,21 +9,16 @@
 #include <utility>
 
 #include "knowmap/error.hpp"
-#include "store/export.hpp"
-#include "store/lock_file.hpp"
 #include "store/manifest.hpp"
-#include "store/row_shards.hpp"
-#include "store/stage_file.hpp"
+#include "store/store_impl.hpp"
 
 namespace knowmap {
 
 using store::Directory;
 using store::RowShard;
-using store::Shard;
+using store::RowShards;
 
 namespace {
-
-using RowShards = std::vector<std::shared_ptr<RowShard>>;
 
 std::string as_text(RowRange range) {
   return "[" + std::to_string(range.begin) + ", " + std::to_string(range.end) + ")";
@@ -64,8 +59,10 @@ Directory open_folder(const std::filesystem::path& path, bool create) {
   return Directory(path);
 }
 
+}  // namespace
+
 // Each difference on a line of its own, what was and what is asked for.
-std::string differences(const Fingerprint& before, const Fingerprint& now) {
+std::string store::differences(const Fingerprint& before, const Fingerprint& now) {
   std::string text;
   const auto value = [](const Fingerprint& of, const std::string& name) {
     const auto found = of.find(name);
@@ -79,42 +76,6 @@ std::string differences(const Fingerprint& before, const Fingerprint& now) {
   }
   return text;
 }
-
-}  // namespace
-
-struct CheckpointStore::Impl {
-  std::filesystem::path path;
-  Directory root, rows, stages;
-  std::unique_ptr<store::LockFile> lock;  // none when reading
-
-  // `writing` is held for a whole change, `index` while what is below is used.
-  mutable std::mutex writing;
-  mutable std::mutex index;
-  RowShards shards;  // in order, none overlaps another
-  std::optional<Fingerprint> begun;
-  std::uint64_t begun_dimension = 0;
-  bool manifest_is_old = false;
-
-  void open(Mode mode);
-  void list_shards();
-  void remove_leftovers() const;
-  void require_writer() const;
-
-  RowShards snapshot() const;
-  RowShards covering(RowRange range) const;
-  std::shared_ptr<RowShard> first_readable(const RowShards& held) const;
-  std::uint64_t rows_dimension() const;
-  void read(RowRange range, float* rows, std::uint64_t* hashes) const;
-  void insert(RowRange range);
-  void drop(const RowShards& dropped);
-
-  std::vector<std::string> stage_files() const;
-  std::optional<std::string> latest_stage_file(std::string_view stage) const;
-  std::optional<Shard> open_stage(const std::string& name) const;
-
-  void write_manifest();
-  VerifyReport verify(RowShards& bad_rows, std::vector<std::string>& bad_stages) const;
-};
 
 // --- opening ----------------------------------------------------------------
 
@@ -152,12 +113,23 @@ void CheckpointStore::Impl::list_shards() {
     }
   }
   std::ranges::sort(shards, {}, [](const auto& shard) { return shard->range().begin; });
-  for (std::size_t i = 1; i < shards.size(); ++i) {
-    if (!overlap(shards[i - 1]->range(), shards[i]->range())) continue;
-    throw CheckpointError("the store " + path.string() + " holds rows twice, in " +
-                          shards[i - 1]->file_name() + " and " + shards[i]->file_name() +
-                          ": delete one of the two files and run again");
-  }
+  std::uint64_t end = 0;
+  std::erase_if(shards, [&](const auto& shard) {
+    const bool twice = shard->range().begin < end;
+    if (twice) doubled.push_back(shard);
+    end = std::max(end, shard->range().end);
+    return twice;
+  });
+}
+
+// Two writers that no lock kept apart: `verify` names them, `repair` mends it.
+void CheckpointStore::Impl::require_rows_once() const {
+  const std::lock_guard guard(index);
+  if (doubled.empty()) return;
+  throw CheckpointError("the store " + path.string() + " holds rows twice: those of " +
+                        doubled.front()->file_name() +
+                        " are in another shard too; repair the store (knowmap repair) and run "
+                        "again");
 }
 
 void CheckpointStore::Impl::require_writer() const {
@@ -203,6 +175,7 @@ RowShards CheckpointStore::Impl::covering(RowRange range) const {
   if (range.begin > range.end) {
     throw std::invalid_argument("the range " + as_text(range) + " ends before it begins");
   }
+  require_rows_once();
   RowShards found;
   std::uint64_t next = range.begin;
   for (const auto& shard : snapshot()) {
@@ -243,15 +216,21 @@ std::uint64_t CheckpointStore::Impl::rows_dimension() const {
   return shard ? shard->dimension() : 0;
 }
 
-void CheckpointStore::begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension) {
+void CheckpointStore::begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension,
+                                 RowStorage storage) {
   if (dimension == 0) throw std::invalid_argument("rows need at least 1 column");
   const std::lock_guard writing(impl_->writing);
   impl_->require_writer();
+  impl_->require_rows_once();
+  Fingerprint kept = fingerprint;
+  if (storage != RowStorage::float32) kept["storage"] = row_storage_name(storage);
   if (const auto shard = impl_->first_readable(impl_->snapshot())) {
-    Fingerprint before = shard->fingerprint(), now = fingerprint;
+    Fingerprint before = shard->fingerprint(), now = kept;
     before["columns"] = std::to_string(shard->dimension());
     now["columns"] = std::to_string(dimension);
-    if (const std::string found = differences(before, now); !found.empty()) {
+    before["storage"] = row_storage_name(shard->storage());
+    now["storage"] = row_storage_name(storage);
+    if (const std::string found = store::differences(before, now); !found.empty()) {
       throw CheckpointError(
           "the store " + impl_->path.string() + " holds " + std::to_string(rows_held()) +
           " rows that were made otherwise (there → now):" + found +
@@ -260,14 +239,24 @@ void CheckpointStore::begin_rows(const Fingerprint& fingerprint, std::uint64_t d
     }
   }
   const std::lock_guard guard(impl_->index);
-  impl_->begun = fingerprint;
+  impl_->begun = std::move(kept);
   impl_->begun_dimension = dimension;
+  impl_->begun_storage = storage;
 }
 
 std::optional<Fingerprint> CheckpointStore::rows_fingerprint() const {
   const auto shard = impl_->first_readable(impl_->snapshot());
   if (!shard) return std::nullopt;
   return shard->fingerprint();
+}
+
+RowStorage CheckpointStore::storage() const {
+  {
+    const std::lock_guard guard(impl_->index);
+    if (impl_->begun) return impl_->begun_storage;
+  }
+  const auto shard = impl_->first_readable(impl_->snapshot());
+  return shard ? shard->storage() : RowStorage::float32;
 }
 
 std::uint64_t CheckpointStore::dimension() const { return impl_->rows_dimension(); }
@@ -280,32 +269,91 @@ void CheckpointStore::Impl::insert(RowRange range) {
   shards.insert(place, std::move(shard));
 }
 
+void CheckpointStore::Impl::require_begun(MatrixView<const float> given, std::size_t hashes) const {
+  if (!begun) {
+    throw std::invalid_argument("begin_rows must be called before rows are given to the store");
+  }
+  if (given.rows != hashes) {
+    throw std::invalid_argument(std::to_string(given.rows) + " rows were given with " +
+                                std::to_string(hashes) + " hashes of texts");
+  }
+  if (given.rows != 0 && given.cols != begun_dimension) {
+    throw std::invalid_argument("rows of " + std::to_string(given.cols) +
+                                " columns were given to a store of " +
+                                std::to_string(begun_dimension));
+  }
+}
+
 void CheckpointStore::commit_rows(RowRange range, MatrixView<const float> rows,
                                   std::span<const std::uint64_t> text_hashes) {
-  if (range.begin > range.end || rows.rows != range.end - range.begin ||
-      text_hashes.size() != rows.rows) {
+  if (range.begin > range.end || rows.rows != range.end - range.begin) {
     throw std::invalid_argument("the range " + as_text(range) + " was given " +
-                                std::to_string(rows.rows) + " rows and " +
-                                std::to_string(text_hashes.size()) + " hashes of texts");
+                                std::to_string(rows.rows) + " rows");
   }
   const std::lock_guard writing(impl_->writing);
   impl_->require_writer();
-  if (!impl_->begun) throw std::invalid_argument("begin_rows must be called before commit_rows");
+  impl_->require_begun(rows, text_hashes.size());
   if (rows.rows == 0) return;
-  if (rows.cols != impl_->begun_dimension) {
-    throw std::invalid_argument("rows of " + std::to_string(rows.cols) +
-                                " columns were given to a store of " +
-                                std::to_string(impl_->begun_dimension));
-  }
   for (const auto& shard : impl_->snapshot()) {
     if (!overlap(shard->range(), range)) continue;
     throw CheckpointError("the rows " + as_text(range) + " overlap the rows " +
                           as_text(shard->range()) + " that the store " + impl_->path.string() +
                           " holds: drop those first");
   }
-  store::write_rows(impl_->rows, range, *impl_->begun, rows, text_hashes);
+  const RowStorage storage = impl_->begun_storage;
+  store::EncodedRows encoded;
+  store::RowsToWrite given{storage, rows.cols, rows.data, {}, text_hashes};
+  if (storage != RowStorage::float32) {
+    encoded = store::encode_rows(rows, storage, range.begin);
+    given.numbers = encoded.numbers.data();
+    given.scales = encoded.scales;
+  }
+  store::write_rows(impl_->rows, range, *impl_->begun, given, store::IfThere::refuse);
   impl_->insert(range);
   impl_->manifest_is_old = true;
+}
+
+void CheckpointStore::Impl::update(RowShard& shard, std::span<const std::uint64_t> indices,
+                                   const store::EncodedRows& changed, std::uint64_t row_bytes,
+                                   std::span<const std::uint64_t> text_hashes) {
+  store::EncodedRows all;
+  std::vector<std::uint64_t> hashes;
+  shard.read_encoded(all, hashes);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const std::uint64_t at = indices[i] - shard.range().begin;
+    all.put(at, changed, i, row_bytes);
+    hashes[at] = text_hashes[i];
+  }
+  store::write_rows(rows, shard.range(), *begun,
+                    {begun_storage, begun_dimension, all.numbers.data(), all.scales, hashes},
+                    store::IfThere::replace);
+}
+
+void CheckpointStore::update_rows(std::span<const std::uint64_t> indices,
+                                  MatrixView<const float> rows,
+                                  std::span<const std::uint64_t> text_hashes) {
+  if (indices.size() != rows.rows ||
+      std::ranges::adjacent_find(indices, std::greater_equal<>()) != indices.end()) {
+    throw std::invalid_argument("rows to be updated need one number each, and those must ascend");
+  }
+  const std::lock_guard writing(impl_->writing);
+  impl_->require_writer();
+  impl_->require_begun(rows, text_hashes.size());
+  for (const std::uint64_t index : indices) impl_->covering({index, index + 1});
+  const std::uint64_t row_bytes =
+      rows.cols * store::element_size(store::element_of(impl_->begun_storage));
+  for (const auto& shard : impl_->snapshot()) {
+    const auto first = std::ranges::lower_bound(indices, shard->range().begin);
+    const auto last = std::ranges::lower_bound(indices, shard->range().end);
+    if (first == last) continue;
+    const auto at = static_cast<std::size_t>(first - indices.begin());
+    const auto count = static_cast<std::size_t>(last - first);
+    const auto changed =
+        store::encode_rows(rows.slice(at, at + count), impl_->begun_storage, *first);
+    impl_->update(*shard, indices.subspan(at, count), changed, row_bytes,
+                  text_hashes.subspan(at, count));
+    impl_->manifest_is_old = true;
+  }
 }
 
 std::vector<RowRange> CheckpointStore::ranges() const {
@@ -362,201 +410,6 @@ void CheckpointStore::drop_rows(RowRange range) {
   RowShards dropped = impl_->snapshot();
   std::erase_if(dropped, [&](const auto& shard) { return !overlap(shard->range(), range); });
   impl_->drop(dropped);
-}
-
-// --- results of later stages --------------------------------------------------
-
-std::vector<std::string> CheckpointStore::Impl::stage_files() const {
-  if (!stages) return {};
-  auto names = stages.list();
-  std::erase_if(names, [](const auto& name) { return store::stage_of_file(name).empty(); });
-  return names;
-}
-
-// Two are there only where a run was cut off between writing and removing.
-std::optional<std::string> CheckpointStore::Impl::latest_stage_file(std::string_view stage) const {
-  std::optional<std::string> latest;
-  std::pair<std::int64_t, std::int64_t> latest_time;
-  for (const auto& name : stage_files()) {
-    if (store::stage_of_file(name) != stage) continue;
-    struct stat info {};
-    if (::fstatat(stages.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
-#ifdef __APPLE__
-    const std::pair<std::int64_t, std::int64_t> time{info.st_mtimespec.tv_sec,
-                                                     info.st_mtimespec.tv_nsec};
-#else
-    const std::pair<std::int64_t, std::int64_t> time{info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
-#endif
-    if (latest && time < latest_time) continue;
-    latest = name;
-    latest_time = time;
-  }
-  return latest;
-}
-
-void CheckpointStore::put_stage(std::string_view stage, const Fingerprint& made_from,
-                                const StageResult& result) {
-  const std::lock_guard writing(impl_->writing);
-  impl_->require_writer();
-  store::write_stage(impl_->stages, stage, made_from, result);
-  impl_->manifest_is_old = true;
-  const std::string kept = store::stage_file_name(stage, made_from);
-  for (const auto& name : impl_->stage_files()) {
-    if (name != kept && store::stage_of_file(name) == stage) impl_->stages.remove(name);
-  }
-}
-
-// Nothing where the file isn't there, or a writer replaced it a moment ago.
-std::optional<Shard> CheckpointStore::Impl::open_stage(const std::string& name) const {
-  if (!stages || !stages.contains(name)) return std::nullopt;
-  try {
-    return store::open_stage(stages, name);
-  } catch (const CheckpointError&) {
-    if (stages.contains(name)) throw;
-    return std::nullopt;
-  }
-}
-
-std::optional<StageResult> CheckpointStore::get_stage(std::string_view stage,
-                                                      const Fingerprint& made_from) const {
-  store::check_name("stage", stage);
-  auto shard = impl_->open_stage(store::stage_file_name(stage, made_from));
-  if (!shard || store::fingerprint_of(*shard) != made_from) return std::nullopt;
-  return store::read_stage(*shard);
-}
-
-std::optional<StageResult> CheckpointStore::get_stage(std::string_view stage) const {
-  store::check_name("stage", stage);
-  while (const auto name = impl_->latest_stage_file(stage)) {
-    if (auto shard = impl_->open_stage(*name)) return store::read_stage(*shard);
-  }
-  return std::nullopt;
-}
-
-std::map<std::string, Fingerprint> CheckpointStore::stages() const {
-  std::map<std::string, Fingerprint> held;
-  for (const auto& name : impl_->stage_files()) {
-    const std::string stage = store::stage_of_file(name);
-    if (held.contains(stage)) continue;
-    while (const auto latest = impl_->latest_stage_file(stage)) {
-      const auto shard = impl_->open_stage(*latest);
-      if (!shard) continue;
-      held[stage] = store::fingerprint_of(*shard);
-      break;
-    }
-  }
-  return held;
-}
-
-// --- care ---------------------------------------------------------------------
-
-VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
-                                           std::vector<std::string>& bad_stages) const {
-  VerifyReport report;
-  const RowShards held = snapshot();
-  std::shared_ptr<RowShard> first;
-  for (const auto& shard : held) {
-    ++report.shards;
-    try {
-      shard->verify(first ? first->dimension() : 0);
-      if (first && shard->fingerprint() != first->fingerprint()) {
-        throw CheckpointError((rows.path() / shard->file_name()).string() +
-                              " was made otherwise than " + first->file_name() + ":" +
-                              differences(first->fingerprint(), shard->fingerprint()));
-      }
-      if (!first) first = shard;
-      report.rows += shard->range().end - shard->range().begin;
-    } catch (const CheckpointError& error) {
-      report.damaged.emplace_back(error.what());
-      bad_rows.push_back(shard);
-    }
-  }
-  for (const auto& name : stage_files()) {
-    try {
-      auto shard = open_stage(name);
-      if (!shard) continue;  // replaced by a writer a moment ago
-      ++report.stages;
-      store::read_stage(*shard);
-      shard->verify();
-    } catch (const CheckpointError& error) {
-      report.damaged.emplace_back(error.what());
-      bad_stages.push_back(name);
-    }
-  }
-  for (const Directory* folder : {&root, &rows, &stages}) {
-    if (!*folder) continue;
-    for (const auto& name : store::leftovers(*folder)) {
-      report.leftovers.push_back((folder->path() / name).string());
-    }
-  }
-  return report;
-}
-
-VerifyReport CheckpointStore::verify() const {
-  RowShards bad_rows;
-  std::vector<std::string> bad_stages;
-  return impl_->verify(bad_rows, bad_stages);
-}
-
-VerifyReport CheckpointStore::repair() {
-  const std::lock_guard writing(impl_->writing);
-  impl_->require_writer();
-  RowShards bad_rows;
-  std::vector<std::string> bad_stages;
-  VerifyReport report = impl_->verify(bad_rows, bad_stages);
-  impl_->drop(bad_rows);
-  for (const auto& name : bad_stages) impl_->stages.remove(name);
-  if (!bad_stages.empty()) impl_->stages.sync();
-  impl_->remove_leftovers();
-  impl_->write_manifest();
-  return report;
-}
-
-void CheckpointStore::export_hdf5(const std::filesystem::path& file) const {
-  store::Export content;
-  const auto held = ranges();
-  content.rows = held.empty() ? 0 : held.back().end;
-  impl_->covering({0, content.rows});
-  content.dimension = impl_->rows_dimension();
-  content.fingerprint = rows_fingerprint().value_or(Fingerprint{});
-  content.read = [this](RowRange range, float* rows, std::uint64_t* hashes) {
-    impl_->read(range, rows, hashes);
-  };
-  for (const auto& [stage, made_from] : stages()) {
-    if (auto result = get_stage(stage, made_from)) {
-      content.stages[stage] = {made_from, std::move(*result)};
-    }
-  }
-  store::export_file(content, file);
-}
-
-void CheckpointStore::Impl::write_manifest() {
-  require_writer();
-  store::Manifest manifest;
-  const RowShards held = snapshot();
-  for (const auto& shard : held) manifest.ranges.push_back(shard->range());
-  try {
-    if (const auto shard = first_readable(held)) {
-      manifest.fingerprint = shard->fingerprint();
-      manifest.dimension = shard->dimension();
-    }
-  } catch (const CheckpointError&) {
-    // Rows that can't be read are `verify`'s to tell of.
-  }
-  for (const auto& name : stage_files()) {
-    try {
-      manifest.stages[store::stage_of_file(name)] =
-          store::fingerprint_of(store::open_stage(stages, name));
-    } catch (const CheckpointError&) {
-    }
-  }
-  store::write_manifest_file(root, manifest);
-  manifest_is_old = false;
-}
-
-void CheckpointStore::write_manifest() const {
-  const std::lock_guard writing(impl_->writing);
-  impl_->write_manifest();
 }
 
 }  // namespace knowmap

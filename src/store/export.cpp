@@ -1,23 +1,14 @@
 #include "store/export.hpp"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <memory>
 #include <vector>
 
-#include "store/atomic_file.hpp"
 #include "store/hdf5.hpp"
+#include "store/output_file.hpp"
 #include "store/stage_file.hpp"
 
 namespace knowmap::store {
 namespace {
-
-constexpr std::uint64_t kBytesAtOnce = std::uint64_t{8} << 20;
 
 // Numbers that wait to be written into their place.
 struct Pending {
@@ -121,14 +112,6 @@ class StructureWriter {
   hdf5::Handle file_;
 };
 
-// Gone again unless it was renamed.
-struct Unlinked {
-  std::filesystem::path path;
-  ~Unlinked() {
-    if (!path.empty()) ::unlink(path.c_str());
-  }
-};
-
 std::uint64_t bytes_needed(const Export& content) {
   std::uint64_t bytes = content.rows * (content.dimension * sizeof(float) + sizeof(std::uint64_t));
   for (const auto& [stage, held] : content.stages) {
@@ -147,63 +130,33 @@ std::uint64_t bytes_needed(const Export& content) {
   return bytes + (64u << 10);
 }
 
-[[noreturn]] void throw_full(const std::filesystem::path& folder, std::uint64_t needed,
-                             std::uint64_t free) {
-  throw CheckpointError("disk full: the export needs " + std::to_string(needed) + " bytes in " +
-                        folder.string() + ", where " + std::to_string(free) +
-                        " are free; the store is as it was: free space and export again");
-}
-
-void check_space(const std::filesystem::path& folder, std::uint64_t needed) {
-  struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) throw_os_error("look at", folder, errno);
-  const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
-  if (free < needed) throw_full(folder, needed, free);
-}
-
-void write_numbers(int fd, const Export& content, const Layout& layout,
-                   const std::filesystem::path& path) {
-  const auto put = [&](const void* data, std::uint64_t bytes, std::uint64_t offset) {
-    const int error = write_all_at(fd, {static_cast<const char*>(data), bytes}, offset);
-    if (error == ENOSPC || error == EDQUOT) {
-      throw_full(path.parent_path(), bytes_needed(content), 0);
-    }
-    if (error != 0) throw_os_error("write", path, error);
-  };
+void write_numbers(OutputFile& out, const Export& content, const Layout& layout) {
   const std::uint64_t row_bytes = content.dimension * sizeof(float);
-  const std::uint64_t at_once = std::max<std::uint64_t>(1, kBytesAtOnce / (row_bytes + 1));
+  const std::uint64_t at_once = std::max<std::uint64_t>(1, kExportBytesAtOnce / (row_bytes + 1));
   std::vector<float> rows(std::min(at_once, content.rows) * content.dimension);
   std::vector<std::uint64_t> hashes(std::min(at_once, content.rows));
   for (std::uint64_t begin = 0; begin < content.rows; begin += at_once) {
     const std::uint64_t count = std::min(at_once, content.rows - begin);
     content.read({begin, begin + count}, rows.data(), hashes.data());
-    put(rows.data(), count * row_bytes, layout.rows_at + begin * row_bytes);
-    put(hashes.data(), count * sizeof(std::uint64_t),
-        layout.hashes_at + begin * sizeof(std::uint64_t));
+    out.put(rows.data(), count * row_bytes, layout.rows_at + begin * row_bytes);
+    out.put(hashes.data(), count * sizeof(std::uint64_t),
+            layout.hashes_at + begin * sizeof(std::uint64_t));
   }
-  for (const auto& part : layout.pending) put(part.bytes.data(), part.bytes.size(), part.offset);
+  for (const auto& part : layout.pending)
+    out.put(part.bytes.data(), part.bytes.size(), part.offset);
 }
 
 }  // namespace
 
 void export_file(const Export& content, const std::filesystem::path& file) {
-  const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  const Directory folder(parent);
-  check_space(parent, bytes_needed(content));
-  Unlinked temporary{parent / temporary_name()};
+  OutputFile out(file, bytes_needed(content));
   Layout layout;
   {
     const hdf5::Session session;
-    layout = StructureWriter(temporary.path).write(content);
+    layout = StructureWriter(out.path()).write(content);
   }
-  FileDescriptor out(::open(temporary.path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!out) throw_os_error("open", temporary.path, errno);
-  write_numbers(out.get(), content, layout, temporary.path);
-  if (const int error = sync_file(out.get()); error != 0) throw_os_error("write", file, error);
-  if (const int error = out.close(); error != 0) throw_os_error("write", file, error);
-  if (::rename(temporary.path.c_str(), file.c_str()) != 0) throw_os_error("write", file, errno);
-  temporary.path.clear();
-  folder.sync();
+  write_numbers(out, content, layout);
+  out.commit();
 }
 
 }  // namespace knowmap::store

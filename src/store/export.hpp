@@ -4,6 +4,8 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "knowmap/checkpoint_store.hpp"
 
@@ -23,5 +25,22 @@ struct Export {
 /// numbers are written by us into the places it reserved, so that a disk that
 /// fills up is an error like any other.
 void export_file(const Export& content, const std::filesystem::path& file);
+
+/// The rows as NumPy's file format has them.
+void export_npy(std::uint64_t rows, std::uint64_t columns,
+                const std::function<void(RowRange, float*)>& read,
+                const std::filesystem::path& file);
+
+/// What a view shows: which shards of a folder hold which rows.
+struct View {
+  std::uint64_t rows = 0;
+  std::uint64_t dimension = 0;
+  RowStorage storage = RowStorage::float32;
+  std::filesystem::path folder;
+  std::vector<std::pair<RowRange, std::string>> shards;
+};
+void export_view(const View& view, const std::filesystem::path& file);
+
+inline constexpr std::uint64_t kExportBytesAtOnce = std::uint64_t{8} << 20;
 
 }  // namespace knowmap::store

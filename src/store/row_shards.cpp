@@ -13,6 +13,18 @@ namespace {
 
 constexpr const char* kRows = "embeddings";
 constexpr const char* kHashes = "text_hashes";
+constexpr const char* kScales = "scales";  // int8: what a row's steps are worth
+
+// Calls `read`, once more where a writer replaced the file a moment ago.
+template <class Read>
+void reading_anew(std::optional<Shard>& shard, Read&& read) {
+  try {
+    return read();
+  } catch (const ReplacedError&) {
+    shard.reset();
+  }
+  read();
+}
 
 }  // namespace
 
@@ -44,8 +56,14 @@ Shard& RowShard::opened() {
     shard.throw_damaged("it holds other rows than its name says");
   }
   const std::uint64_t rows = range_.end - range_.begin;
-  shard.array(kRows, Element::float32, std::array{rows, shard.number("dimension")});
+  const std::uint64_t dimension = shard.number("dimension");
+  const auto numbers = shard.arrays().find(kRows);
+  const auto storage =
+      numbers == shard.arrays().end() ? std::nullopt : storage_of(numbers->second.element);
+  const Element element = element_of(storage.value_or(RowStorage::float32));
+  shard.array(kRows, element, std::array{rows, dimension});
   shard.array(kHashes, Element::uint64, std::array{rows});
+  if (element == Element::int8) shard.array(kScales, Element::float32, std::array{rows});
   return shard_.emplace(std::move(shard));
 }
 
@@ -59,6 +77,11 @@ std::uint64_t RowShard::dimension() {
   return opened().number("dimension");
 }
 
+RowStorage RowShard::storage() {
+  const std::lock_guard guard(mutex_);
+  return *storage_of(opened().arrays().at(kRows).element);
+}
+
 void RowShard::check_dimension(std::uint64_t expected) {
   const std::uint64_t held = opened().number("dimension");
   if (expected == 0 || held == expected) return;
@@ -67,19 +90,58 @@ void RowShard::check_dimension(std::uint64_t expected) {
 }
 
 void RowShard::read(RowRange wanted, std::uint64_t dimension, float* rows, std::uint64_t* hashes) {
+  const std::lock_guard guard(mutex_);
+  reading_anew(shard_, [&] { read_parts(wanted, dimension, rows, hashes); });
+}
+
+void RowShard::read_parts(RowRange wanted, std::uint64_t dimension, float* rows,
+                          std::uint64_t* hashes) {
   const std::uint64_t begin = std::max(wanted.begin, range_.begin);
   const std::uint64_t end = std::min(wanted.end, range_.end);
-  const std::lock_guard guard(mutex_);
+  const std::uint64_t count = end - begin, before = begin - wanted.begin;
   check_dimension(dimension);
+  const auto& arrays = opened().arrays();
   std::vector<Shard::Part> parts;
   const auto add = [&](const char* name, std::uint64_t row_bytes, void* out) {
-    const auto& array = opened().arrays().at(name);
-    parts.push_back({array.offset + (begin - range_.begin) * row_bytes, (end - begin) * row_bytes,
-                     static_cast<char*>(out) + (begin - wanted.begin) * row_bytes});
+    const auto& array = arrays.at(name);
+    parts.push_back({array.offset + (begin - range_.begin) * row_bytes, count * row_bytes, out});
   };
-  if (rows != nullptr) add(kRows, dimension * sizeof(float), rows);
-  if (hashes != nullptr) add(kHashes, sizeof(std::uint64_t), hashes);
+  if (hashes != nullptr) add(kHashes, sizeof(std::uint64_t), hashes + before);
+  if (rows == nullptr) return opened().read(parts);
+
+  float* const out = rows + before * dimension;
+  const Element element = arrays.at(kRows).element;
+  if (element == Element::float32) {
+    add(kRows, dimension * sizeof(float), out);
+    return opened().read(parts);
+  }
+  EncodedRows encoded;
+  encoded.numbers.resize(count * dimension * element_size(element));
+  add(kRows, dimension * element_size(element), encoded.numbers.data());
+  if (element == Element::int8) {
+    encoded.scales.resize(count);
+    add(kScales, sizeof(float), encoded.scales.data());
+  }
   opened().read(parts);
+  decode_rows(encoded.numbers, encoded.scales, *storage_of(element), {out, count, dimension});
+}
+
+void RowShard::read_encoded(EncodedRows& rows, std::vector<std::uint64_t>& hashes) {
+  const std::lock_guard guard(mutex_);
+  reading_anew(shard_, [&] {
+    const auto& arrays = opened().arrays();
+    std::vector<Shard::Part> parts;
+    const auto add = [&](const char* name, auto& out) {
+      const auto& array = arrays.at(name);
+      out.resize(array.bytes / sizeof out[0]);
+      parts.push_back({array.offset, array.bytes, out.data()});
+    };
+    add(kRows, rows.numbers);
+    add(kHashes, hashes);
+    rows.scales.clear();
+    if (arrays.at(kRows).element == Element::int8) add(kScales, rows.scales);
+    opened().read(parts);
+  });
 }
 
 void RowShard::verify(std::uint64_t dimension) {
@@ -90,16 +152,20 @@ void RowShard::verify(std::uint64_t dimension) {
 }
 
 void write_rows(const Directory& folder, RowRange range, const Fingerprint& fingerprint,
-                MatrixView<const float> rows, std::span<const std::uint64_t> text_hashes) {
+                const RowsToWrite& rows, IfThere if_there) {
   const nlohmann::json about = {{"kind", "rows"},
                                 {"begin", range.begin},
                                 {"end", range.end},
-                                {"dimension", std::uint64_t{rows.cols}},
+                                {"dimension", rows.dimension},
                                 {"fingerprint", to_json(fingerprint)}};
-  const std::array<ArrayToWrite, 2> arrays = {
-      ArrayToWrite{kRows, Element::float32, {rows.rows, rows.cols}, rows.data},
-      ArrayToWrite{kHashes, Element::uint64, {text_hashes.size()}, text_hashes.data()}};
-  write_shard(folder, row_file_name(range), about, arrays, IfThere::refuse);
+  const std::uint64_t count = range.end - range.begin;
+  std::vector<ArrayToWrite> arrays = {
+      {kRows, element_of(rows.storage), {count, rows.dimension}, rows.numbers},
+      {kHashes, Element::uint64, {count}, rows.text_hashes.data()}};
+  if (rows.storage == RowStorage::int8) {
+    arrays.push_back({kScales, Element::float32, {count}, rows.scales.data()});
+  }
+  write_shard(folder, row_file_name(range), about, arrays, if_there);
 }
 
 }  // namespace knowmap::store

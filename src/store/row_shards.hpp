@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "knowmap/checkpoint_store.hpp"
+#include "store/row_codec.hpp"
 #include "store/shard.hpp"
 
 namespace knowmap::store {
@@ -27,9 +28,12 @@ class RowShard {
   /// These throw a `CheckpointError` where the file is damaged or gone.
   Fingerprint fingerprint();
   std::uint64_t dimension();
+  RowStorage storage();
   /// Rows and hashes of those of `wanted` that lie in this shard; either may be
   /// left out. `rows` and `hashes` are those of the first row of `wanted`.
   void read(RowRange wanted, std::uint64_t dimension, float* rows, std::uint64_t* hashes);
+  /// All rows and hashes, as they are stored.
+  void read_encoded(EncodedRows& rows, std::vector<std::uint64_t>& hashes);
   /// Reads and checks the whole file; its rows must have so many columns, where
   /// that isn't 0.
   void verify(std::uint64_t dimension);
@@ -37,6 +41,7 @@ class RowShard {
  private:
   Shard& opened();
   void check_dimension(std::uint64_t expected);
+  void read_parts(RowRange wanted, std::uint64_t dimension, float* rows, std::uint64_t* hashes);
 
   const Directory* folder_;
   RowRange range_;
@@ -44,7 +49,16 @@ class RowShard {
   std::optional<Shard> shard_;
 };
 
+/// Rows to be written: `numbers` is of (rows, dimension) elements of `storage`,
+/// `scales` has one entry a row for int8 and none else.
+struct RowsToWrite {
+  RowStorage storage = RowStorage::float32;
+  std::uint64_t dimension = 0;
+  const void* numbers = nullptr;
+  std::span<const float> scales;
+  std::span<const std::uint64_t> text_hashes;
+};
 void write_rows(const Directory& folder, RowRange range, const Fingerprint& fingerprint,
-                MatrixView<const float> rows, std::span<const std::uint64_t> text_hashes);
+                const RowsToWrite& rows, IfThere if_there);
 
 }  // namespace knowmap::store

@@ -35,7 +35,7 @@ namespace knowmap::store {
 /// datasets and odd types have no way in.
 
 /// What the numbers of an array are; names are those in the JSON.
-enum class Element { float32, float64, int32, int64, uint64, uint8 };
+enum class Element { float32, float64, int32, int64, uint64, uint8, float16, int8 };
 std::size_t element_size(Element element);
 std::string_view element_name(Element element);
 
@@ -51,6 +51,11 @@ struct ArrayToWrite {
 /// attribute too: unsigned numbers as numbers, all else as text.
 void write_shard(const Directory& folder, const std::string& name, const nlohmann::json& about,
                  std::span<const ArrayToWrite> arrays, IfThere if_there);
+
+/// The file isn't the one whose header was read: a writer may have replaced it.
+struct ReplacedError : CheckpointError {
+  using CheckpointError::CheckpointError;
+};
 
 /// A shard's header, read and checked: its own hash, sizes against the file's,
 /// types, shapes and places.
@@ -89,8 +94,9 @@ class Shard {
   };
   /// Copies the parts out. The first time, and whenever the file isn't the one
   /// that was read before, reads all of it and checks its hash on the way;
-  /// later only what is asked for. Throws on damage: then `out` holds nothing
-  /// to be trusted. Not to be called from two threads at once.
+  /// later only what is asked for. Throws on damage, and `ReplacedError` where
+  /// the header is another one: then `out` holds nothing to be trusted. Not to be called from two
+  /// threads at once.
   void read(std::span<const Part> parts);
   /// Reads and checks all, whether that was done before or not.
   void verify();

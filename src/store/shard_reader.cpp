@@ -13,13 +13,15 @@ namespace {
 
 constexpr std::size_t kReadAtOnce = std::size_t{1} << 20;
 
-constexpr std::array<std::pair<Element, std::string_view>, 6> kNames = {{
+constexpr std::array<std::pair<Element, std::string_view>, 8> kNames = {{
     {Element::float32, "float32"},
     {Element::float64, "float64"},
     {Element::int32, "int32"},
     {Element::int64, "int64"},
     {Element::uint64, "uint64"},
     {Element::uint8, "uint8"},
+    {Element::float16, "float16"},
+    {Element::int8, "int8"},
 }};
 
 // Throws a json exception where it isn't just that.
@@ -70,7 +72,10 @@ std::size_t element_size(Element element) {
     case Element::float32:
     case Element::int32:
       return 4;
+    case Element::float16:
+      return 2;
     case Element::uint8:
+    case Element::int8:
       return 1;
     default:
       return 8;
@@ -194,7 +199,9 @@ void Shard::read_from(int fd, std::span<const Part> parts) {
     return;
   }
   verified_.reset();
-  if (identity.size != file_bytes_) throw_damaged("its size has changed since it was opened");
+  if (identity.size != file_bytes_) {
+    throw ReplacedError(path().string() + " has changed its size since it was opened");
+  }
   read_checking(fd, parts);
   verified_ = identity;
 }
@@ -208,7 +215,7 @@ void Shard::read_checking(int fd, std::span<const Part> parts) {
   std::array<char, kHeaderBytes> header{};
   read_exactly(fd, header.data(), header.size(), 0, path());
   if (std::string_view(header.data(), header.size()) != header_) {
-    throw_damaged("it is not the file that was opened");
+    throw ReplacedError(path().string() + " is not the file that was opened");
   }
   const auto buffer = std::make_unique_for_overwrite<char[]>(kReadAtOnce);
   Hasher hasher;

@@ -1,11 +1,12 @@
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
-#include <memory>
+#include <list>
 #include <numeric>
 
 #include "store/hdf5.hpp"
+#include "store/hdf5_type.hpp"
 #include "store/shard.hpp"
 #include "store/shard_layout.hpp"
 
@@ -18,7 +19,16 @@ static_assert(std::endian::native == std::endian::little);
 // Never looked up in any folder: nothing can be below a device.
 constexpr const char* kNowhere = "/dev/null/shard";
 
-hid_t hdf5_type(Element element) {
+// Half precision, which HDF5 has no name for before 1.14.4.
+hdf5::Handle half_type() {
+  hdf5::Handle type(H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make the type float16");
+  hdf5::check(H5Tset_fields(type, 15, 10, 5, 0, 10), "place the fields of float16");
+  hdf5::check(H5Tset_size(type, 2), "size float16");
+  hdf5::check(H5Tset_ebias(type, 15), "set the bias of float16");
+  return type;
+}
+
+hid_t named_type(Element element) {
   switch (element) {
     case Element::float32:
       return H5T_IEEE_F32LE;
@@ -32,6 +42,10 @@ hid_t hdf5_type(Element element) {
       return H5T_STD_U64LE;
     case Element::uint8:
       return H5T_STD_U8LE;
+    case Element::int8:
+      return H5T_STD_I8LE;
+    case Element::float16:
+      break;
   }
   return H5I_INVALID_HID;
 }
@@ -70,12 +84,13 @@ std::uint64_t block_size(const nlohmann::json& about, std::span<const ArrayToWri
   return std::bit_ceil(std::max<std::uint64_t>(needed, kLeastBlockBytes));
 }
 
-// The file's bytes behind the user block, and where each array lies in the file.
+// The file behind the user block: what HDF5 writes there, with the callers'
+// numbers, which never pass through HDF5, between.
 struct Body {
-  std::unique_ptr<char[]> bytes;
+  std::vector<std::uint64_t> offsets;  // of the arrays in the file; 0 where empty
+  std::list<std::string> structure;
+  std::vector<std::string_view> pieces;
   std::size_t size = 0;
-  std::vector<std::uint64_t> offsets;
-  std::string_view view() const { return {bytes.get(), size}; }
 };
 
 void set_attributes(hid_t file, const nlohmann::json& about) {
@@ -89,42 +104,54 @@ void set_attributes(hid_t file, const nlohmann::json& about) {
   }
 }
 
-std::uint64_t write_array(hid_t file, const ArrayToWrite& array) {
-  const hid_t type = hdf5_type(array.element);
+std::uint64_t reserve(hid_t file, const ArrayToWrite& array) {
+  const hdf5::Handle type = hdf5_type(array.element);
   const hdf5::Handle dataset = hdf5::make_dataset(file, array.name, type, array.shape);
-  if (bytes_of(array) == 0) return 0;
-  hdf5::check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, array.data),
-              "write the dataset " + array.name);
-  return hdf5::place_of(dataset);
+  return bytes_of(array) == 0 ? 0 : hdf5::place_of(dataset);
 }
 
-void take_image(hid_t file, std::uint64_t block_bytes, Body& body) {
+// The file as it lies in HDF5's memory, user block and all.
+std::string_view image_of(hid_t file) {
   hdf5::check(H5Fflush(file, H5F_SCOPE_GLOBAL), "flush an image");
-  const ssize_t size = hdf5::check(H5Fget_file_image(file, nullptr, 0), "size an image");
-  body.size = static_cast<std::size_t>(size);
-  body.bytes = std::make_unique_for_overwrite<char[]>(body.size);
-  hdf5::check(H5Fget_file_image(file, body.bytes.get(), body.size), "take an image");
-  // The image begins behind the user block; a version of HDF5 that put the block
-  // into it must not go unseen.
+  const ssize_t behind_block = hdf5::check(H5Fget_file_image(file, nullptr, 0), "size an image");
+  void* memory = nullptr;
+  hdf5::check(H5Fget_vfd_handle(file, H5P_DEFAULT, &memory), "find an image");
+  const hdf5::Handle creation(H5Fget_create_plist(file), H5Pclose, "ask for a property list");
+  hsize_t block_bytes = 0;
+  hdf5::check(H5Pget_userblock(creation, &block_bytes), "ask for the user block");
+  return {*static_cast<char* const*>(memory), block_bytes + static_cast<std::size_t>(behind_block)};
+}
+
+// Puts the arrays into their places between what HDF5 wrote.
+void assemble(std::string_view image, std::uint64_t block_bytes,
+              std::span<const ArrayToWrite> arrays, Body& body) {
   constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
-  if (!body.view().starts_with(kSignature)) {
+  if (!image.substr(block_bytes).starts_with(kSignature)) {
     throw CheckpointError("HDF5 made an image that doesn't begin behind its user block of " +
                           std::to_string(block_bytes) + " bytes");
   }
-}
-
-// What was handed over must lie where HDF5 says it does.
-void check_places(const Body& body, std::uint64_t block_bytes,
-                  std::span<const ArrayToWrite> arrays) {
+  std::vector<std::size_t> order;
   for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const std::uint64_t bytes = bytes_of(arrays[i]);
-    if (bytes == 0) continue;
-    const std::uint64_t at = body.offsets[i] - block_bytes;
-    if (body.offsets[i] < block_bytes || at > body.size || bytes > body.size - at ||
-        std::memcmp(body.bytes.get() + at, arrays[i].data, bytes) != 0) {
-      throw CheckpointError("HDF5 did not place the array " + arrays[i].name + " where it says");
-    }
+    if (body.offsets[i] != 0) order.push_back(i);
   }
+  std::ranges::sort(order, {}, [&](std::size_t i) { return body.offsets[i]; });
+  std::uint64_t at = block_bytes;
+  const auto add_structure = [&](std::uint64_t end) {
+    if (end == at) return;
+    body.pieces.push_back(body.structure.emplace_back(image.substr(at, end - at)));
+    at = end;
+  };
+  for (const std::size_t i : order) {
+    const std::uint64_t bytes = bytes_of(arrays[i]);
+    if (body.offsets[i] < at || bytes > image.size() - body.offsets[i]) {
+      throw CheckpointError("HDF5 has no room for the array " + arrays[i].name + " where it says");
+    }
+    add_structure(body.offsets[i]);
+    body.pieces.emplace_back(static_cast<const char*>(arrays[i].data), bytes);
+    at += bytes;
+  }
+  add_structure(image.size());
+  body.size = image.size() - block_bytes;
 }
 
 Body make_body(const nlohmann::json& about, std::span<const ArrayToWrite> arrays,
@@ -139,9 +166,8 @@ Body make_body(const nlohmann::json& about, std::span<const ArrayToWrite> arrays
                           "make a file in memory");
   Body body;
   set_attributes(file, about);
-  for (const auto& array : arrays) body.offsets.push_back(write_array(file, array));
-  take_image(file, block_bytes, body);
-  check_places(body, block_bytes, arrays);
+  for (const auto& array : arrays) body.offsets.push_back(reserve(file, array));
+  assemble(image_of(file), block_bytes, arrays, body);
   return body;
 }
 
@@ -151,7 +177,9 @@ std::string make_block(const std::string& contents, std::uint64_t block_bytes, c
   header.block_bytes = static_cast<std::uint32_t>(block_bytes);
   header.file_bytes = block_bytes + body.size;
   header.contents_bytes = contents.size();
-  header.body_hash = hash_bytes(body.view());
+  Hasher hasher;
+  for (const auto piece : body.pieces) hasher.update(piece);
+  header.body_hash = hasher.finish();
   std::memcpy(block.data(), &header, sizeof header);
   contents.copy(block.data() + kHeaderBytes, contents.size());
   header.block_hash = hash_block(block);
@@ -161,13 +189,19 @@ std::string make_block(const std::string& contents, std::uint64_t block_bytes, c
 
 }  // namespace
 
+hdf5::Handle hdf5_type(Element element) {
+  if (element == Element::float16) return half_type();
+  return {H5Tcopy(named_type(element)), H5Tclose, "copy a type"};
+}
+
 void write_shard(const Directory& folder, const std::string& name, const nlohmann::json& about,
                  std::span<const ArrayToWrite> arrays, IfThere if_there) {
   const std::uint64_t block_bytes = block_size(about, arrays);
   const Body body = make_body(about, arrays, block_bytes);
   const std::string block =
       make_block(contents_json(about, arrays, body.offsets), block_bytes, body);
-  const std::array<std::string_view, 2> pieces = {block, body.view()};
+  std::vector<std::string_view> pieces = {block};
+  pieces.insert(pieces.end(), body.pieces.begin(), body.pieces.end());
   write_durably(folder, name, pieces, if_there);
 }
 

@@ -1,0 +1,187 @@
+"""The store from Python: what is stored how, what changed is computed alone, exports, the chain of stages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import knowmap as km
+from knowmap import cli
+from knowmap.store import chain, export
+
+TEXTS = [f"Article {i} tells of {word}." for i, word in enumerate(["rivers", "kings", "proteins", "jazz"] * 30)]
+ROWS = np.random.default_rng(7).standard_normal((5000, 24)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return km.Embedder("all-MiniLM-L6-v2", precision="float32")
+
+
+def filled(folder, storage="float32", rows=ROWS):
+    store = km.CheckpointStore(folder)
+    store.begin_rows({"model": "none"}, rows.shape[1], storage)
+    for begin in range(0, len(rows), 1000):
+        part = rows[begin:begin + 1000]
+        store.commit_rows(begin, part, np.arange(begin, begin + len(part)))
+    return store
+
+
+@pytest.mark.parametrize("storage, error", [("float32", 0), ("float16", 2e-3), ("int8", 0.02)])
+def test_exports_hold_the_rows(tmp_path, storage, error):
+    store = filled(tmp_path / "store", storage)
+    held = store.read_rows(0, len(ROWS))
+    assert np.abs(held - ROWS).max() <= error and store.storage == storage
+    for name in ("all.h5", "all.npy", "all.parquet"):
+        export(store, tmp_path / name)
+    assert np.array_equal(np.load(tmp_path / "all.npy", mmap_mode="r"), held)
+
+    import pyarrow.parquet
+    table = pyarrow.parquet.read_table(tmp_path / "all.parquet")
+    column = table.column("embedding").combine_chunks()
+    assert np.array_equal(column.flatten().to_numpy().reshape(held.shape), held)
+    assert table.column("text_hash").to_pylist() == list(range(len(ROWS)))
+
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "all.h5") as file:
+        assert np.array_equal(file["embeddings"][:], held)
+    export(store, tmp_path / "store" / "view.h5", view=True)
+    with h5py.File(tmp_path / "store" / "view.h5") as view:
+        seen = view["embeddings"][:].astype(np.float32)
+        if storage == "int8":
+            seen *= view["scales"][:][:, None]
+        assert np.array_equal(seen, held)
+        assert np.array_equal(view["embeddings"][1990:2010], view["embeddings"][:][1990:2010])
+    shards = sum(file.stat().st_size for file in (tmp_path / "store" / "rows").iterdir())
+    beside = 12 * len(ROWS) + 5 * 8192  # hashes and scales, HDF5's structure
+    assert shards < ROWS.nbytes // {"float32": 1, "float16": 2, "int8": 4}[storage] + beside
+    with pytest.raises(ValueError, match="format isn't known"):
+        export(store, tmp_path / "all.csv")
+
+
+def test_a_few_rows_are_read_without_the_rest(tmp_path):
+    filled(tmp_path / "store").write_manifest()
+    for shard in sorted((tmp_path / "store" / "rows").iterdir()):
+        if "000000003000" not in shard.name.split("-")[1]:
+            shard.write_bytes(b"nothing of this may be read")
+    store = km.CheckpointStore(tmp_path / "store", mode="r")
+    assert np.array_equal(store.read_rows(3100, 3103), ROWS[3100:3103])
+    with pytest.raises(km.CheckpointError):
+        store.read_rows(2999, 3003)
+
+
+def test_only_texts_that_changed_or_came_are_computed(tmp_path, embedder):
+    store = km.CheckpointStore(tmp_path / "store")
+    embedder.embed_into(TEXTS, store, commit_rows=25, commit_seconds=0, progress=False)
+    assert len(store.ranges) == 5
+    before = store.read_rows(0, len(TEXTS))
+    texts = [*TEXTS, "Another one.", "And one more."]
+    texts[3], texts[60], texts[61] = "changed", "these", "too"
+    resume = embedder.embed_into(texts, store, commit_rows=25, progress=False)
+    assert (resume.rows_kept, resume.rows_dropped, resume.rows_computed) == (117, 3, 5)
+    after = store.read_rows(0, len(texts))
+    same = [i for i in range(len(TEXTS)) if texts[i] == TEXTS[i]]
+    assert after[same].tobytes() == before[same].tobytes()
+    assert after.tobytes() == embedder.encode(texts, progress=False).tobytes()
+    again = embedder.embed_into(texts, store, progress=False)
+    assert (again.rows_kept, again.rows_computed) == (122, 0)
+    assert again.text_hashes.tobytes() == store.text_hashes(0, 122).tobytes()
+
+
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+def test_smaller_rows_mean_the_same(tmp_path, embedder, storage):
+    rows = embedder.encode(TEXTS, store=tmp_path / "store", storage=storage, progress=False)
+    exact = embedder.encode(TEXTS, progress=False)
+    cosine = (rows * exact).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosine.min() > {"float16": 0.999999, "int8": 0.9999}[storage]
+    with pytest.raises(km.CheckpointError, match=f"storage: {storage} → float32"):
+        embedder.encode(TEXTS, store=tmp_path / "store", progress=False)
+
+
+def test_each_option_that_differs_is_named(tmp_path, embedder):
+    embedder.encode(TEXTS[:3], store=tmp_path / "store", progress=False)
+    other = km.Embedder("all-MiniLM-L6-v2", precision="bfloat16", max_seq_length=64)
+    with pytest.raises(km.CheckpointError) as refused:
+        other.encode(TEXTS[:3], store=tmp_path / "store", storage="int8", progress=False)
+    for line in ("max_seq_length: 256 → 64", "precision: float32 → bfloat16", "storage: float32 → int8", "--fresh"):
+        assert line in str(refused.value)
+
+
+def run(capsys, *arguments):
+    code = cli.main([str(a) for a in arguments])
+    return code, capsys.readouterr().out
+
+
+def test_repair_and_the_chain(tmp_path, embedder, capsys):
+    source = tmp_path / "articles.jsonl"
+    source.write_text("".join(json.dumps({"text": t, "title": t[:9]}) + "\n" for t in TEXTS), encoding="utf-8")
+    folder = tmp_path / "map"
+    arguments = ["build", source, "--out", folder, "--commit-rows", 40, "--commit-seconds", 0, "--quiet", "--precision",
+                 "float32"]
+    assert run(capsys, *arguments)[0] == 0
+    assert "stage layout, made from neighbors\n" in run(capsys, "info", folder)[1]
+    assert "stage neighbors, made from rows, texts\n" in run(capsys, "info", folder)[1]
+    rows = km.CheckpointStore(folder, mode="r").read_rows(0, 120)
+
+    shard = sorted((folder / "rows").iterdir())[1]
+    damaged = bytearray(shard.read_bytes())
+    damaged[-1000] ^= 4
+    shard.write_bytes(damaged)
+    code, said = run(capsys, "verify", folder)
+    assert code == cli.STORE and shard.name in said and "`knowmap repair` removes it" in said
+    code, said = run(capsys, "repair", folder)
+    assert code == 0 and "1 damaged and removed" in said and not shard.exists()
+    code, said = run(capsys, *arguments, "--json")
+    assert code == 0 and json.loads(said)["rows_computed"] == 40
+    store = km.CheckpointStore(folder, mode="r")
+    assert store.read_rows(0, 120).tobytes() == rows.tobytes()
+    assert json.loads(said)["reused"] == ["neighbors", "layout", "regions"]
+
+    for ending in ("h5", "npy", "parquet"):
+        assert run(capsys, "export", folder, tmp_path / f"all.{ending}")[0] == 0
+    assert run(capsys, "export", folder, folder / "view.h5", "--view")[0] == 0
+    import pyarrow.parquet
+    names = pyarrow.parquet.read_schema(tmp_path / "all.parquet").names
+    assert names == ["id", "title", "x", "y", "text_hash", "embedding"]
+
+    del store
+    embedder.encode(["other", *TEXTS[1:]], store=folder, progress=False)
+    store = km.CheckpointStore(folder, mode="r")
+    assert chain(store)["neighbors"] == {"rows": True, "texts": False}
+    assert "made from rows, other texts than those held" in run(capsys, "info", folder)[1]
+
+
+BESIDE = """
+import sys
+sys.path[:0] = {path!r}
+for name in {order!r}.split(","):
+    __import__(name)
+import h5py, knowmap, numpy as np
+rows = np.arange(4000, dtype="f4").reshape(-1, 8)
+with h5py.File({folder!r} + "/mine.h5", "w") as mine:
+    store = knowmap.CheckpointStore({folder!r} + "/store")
+    store.begin_rows({{"model": "x"}}, 8)
+    for i in range(0, 500, 100):
+        store.commit_rows(i, rows[i:i + 100], np.arange(100))
+        mine.create_dataset(str(i), data=rows[i:i + 100], compression="gzip")
+        assert (store.read_rows(0, i + 100) == rows[:i + 100]).all()
+        assert (mine[str(i)][:] == rows[i:i + 100]).all()
+    store.export_hdf5({folder!r} + "/all.h5")
+    store.export_view({folder!r} + "/view.h5")
+    for name in ("all", "view"):
+        with h5py.File({folder!r} + f"/{{name}}.h5") as file:
+            assert (file["embeddings"][:] == rows).all()
+assert store.verify().damaged == []
+"""
+
+
+@pytest.mark.parametrize("order", ["h5py,knowmap", "knowmap,h5py"])
+def test_beside_h5py_in_both_orders(tmp_path, order):
+    pytest.importorskip("h5py")
+    code = BESIDE.format(path=sys.path, order=order, folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: map test test-cpp test-python setup lint format bench bench-whole bench-embed clean help
+.PHONY: map test test-cpp test-python build-faults faults setup lint format bench bench-whole bench-embed clean help
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -15,6 +15,7 @@ export CXX := c++
 help:
 	@echo "make map      10,033 encyclopedia articles -> map/map.html"
 	@echo "make test     GoogleTest and pytest"
+	@echo "make faults   every kill, failing call, power loss and flipped bit that the store is tried with (long)"
 	@echo "make lint     ruff, clang-format"
 	@echo "make bench    beside the peers: the whole line (bench-whole), embedding (bench-embed); long"
 
@@ -71,6 +72,12 @@ test-cpp: build/dev/build.ninja $(CACHE)/data
 
 test-python: $(CACHE)/package $(CACHE)/data
 	$(PYTHON) -m pytest
+
+build-faults: build/dev/build.ninja
+	cmake --build build/dev --target store_writer store_flips store_shim store_probe
+
+faults: build-faults $(CACHE)/package $(CACHE)/data
+	KNOWMAP_FAULTS=full KNOWMAP_STORE_PROGRAMS=$(abspath build/dev/tests/faults) $(PYTHON) -m pytest -s tests/faults
 
 # --- care -------------------------------------------------------------------------
 

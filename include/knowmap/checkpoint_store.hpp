@@ -43,6 +43,7 @@ struct StageArray {
                               std::vector<std::int64_t>, std::vector<std::string>>;
   Values values;
   std::vector<std::uint64_t> shape;
+  bool operator==(const StageArray&) const = default;
 };
 /// A stage's whole result: arrays by name.
 using StageResult = std::map<std::string, StageArray>;

@@ -170,18 +170,27 @@ RowShards CheckpointStore::Impl::snapshot() const {
   return shards;
 }
 
+// The shards that hold any row of the range, in order.
+RowShards CheckpointStore::Impl::touching(RowRange range) const {
+  if (range.begin >= range.end) return {};
+  const std::lock_guard guard(index);
+  const auto first = std::ranges::partition_point(
+      shards, [&](const auto& shard) { return shard->range().end <= range.begin; });
+  const auto last = std::find_if(
+      first, shards.end(), [&](const auto& shard) { return !overlap(shard->range(), range); });
+  return {first, last};
+}
+
 // The shards that together hold the range; throws where one row isn't held.
 RowShards CheckpointStore::Impl::covering(RowRange range) const {
   if (range.begin > range.end) {
     throw std::invalid_argument("the range " + as_text(range) + " ends before it begins");
   }
   require_rows_once();
-  RowShards found;
+  const RowShards found = touching(range);
   std::uint64_t next = range.begin;
-  for (const auto& shard : snapshot()) {
-    if (next >= range.end || shard->range().end <= next) continue;
+  for (const auto& shard : found) {
     if (shard->range().begin > next) break;
-    found.push_back(shard);
     next = shard->range().end;
   }
   if (next < range.end) {
@@ -294,8 +303,7 @@ void CheckpointStore::commit_rows(RowRange range, MatrixView<const float> rows,
   impl_->require_writer();
   impl_->require_begun(rows, text_hashes.size());
   if (rows.rows == 0) return;
-  for (const auto& shard : impl_->snapshot()) {
-    if (!overlap(shard->range(), range)) continue;
+  for (const auto& shard : impl_->touching(range)) {
     throw CheckpointError("the rows " + as_text(range) + " overlap the rows " +
                           as_text(shard->range()) + " that the store " + impl_->path.string() +
                           " holds: drop those first");
@@ -407,9 +415,7 @@ void CheckpointStore::Impl::drop(const RowShards& dropped) {
 void CheckpointStore::drop_rows(RowRange range) {
   const std::lock_guard writing(impl_->writing);
   impl_->require_writer();
-  RowShards dropped = impl_->snapshot();
-  std::erase_if(dropped, [&](const auto& shard) { return !overlap(shard->range(), range); });
-  impl_->drop(dropped);
+  impl_->drop(impl_->touching(range));
 }
 
 }  // namespace knowmap

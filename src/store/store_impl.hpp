@@ -45,6 +45,7 @@ struct CheckpointStore::Impl {
   void require_begun(MatrixView<const float> rows, std::size_t hashes) const;
 
   store::RowShards snapshot() const;
+  store::RowShards touching(RowRange range) const;
   store::RowShards covering(RowRange range) const;
   std::shared_ptr<store::RowShard> first_readable(const store::RowShards& held) const;
   std::uint64_t rows_dimension() const;

@@ -9,8 +9,11 @@
 //                                       where all of them are in the store, bit
 //                                       for bit, and nothing is damaged
 //   store_writer export FOLDER FILE
+//   store_writer watch FOLDER ROWS      reads all, again and again, until that
+//                                       many rows are there; none may ever vanish
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <iostream>
 #include <string>
@@ -59,11 +62,11 @@ void acknowledge(const std::string& line) {
 int write(const std::string& folder, std::uint64_t commits) {
   CheckpointStore store(folder);
   store.begin_rows(kMadeBy, kColumns);
+  std::vector<std::uint64_t> held;
+  for (const auto& there : store.ranges()) held.push_back(there.begin);
   for (std::uint64_t i = 0; i < commits; ++i) {
     const RowRange range{i * kRowsOfACommit, (i + 1) * kRowsOfACommit};
-    bool held = false;
-    for (const auto& there : store.ranges()) held |= there == range;
-    if (!held) {
+    if (!std::binary_search(held.begin(), held.end(), range.begin)) {
       store.commit_rows(range, rows_of(range), hashes_of(range));
       acknowledge("rows " + std::to_string(range.begin) + " " + std::to_string(range.end));
     }
@@ -115,6 +118,26 @@ int check(const std::string& folder) {
   return step >= stage ? 0 : fail("the stage's later result");
 }
 
+int watch(const std::string& folder, std::uint64_t rows) {
+  std::uint64_t before = 0, rounds = 0;
+  for (std::int64_t step = -1; before < rows; ++rounds) {
+    const CheckpointStore store(folder, CheckpointStore::Mode::read);
+    const std::uint64_t now = store.rows_held();
+    if (now < before) return fail("rows that were there");
+    before = now;
+    for (const auto& range : store.ranges()) {
+      if (!holds(store, range)) return fail("rows from " + std::to_string(range.begin));
+    }
+    if (const auto result = store.get_stage("umap")) {
+      const auto seen = std::get<std::vector<std::int64_t>>(result->at("step").values)[0];
+      if (seen < step) return fail("the stage's later result");
+      step = seen;
+    }
+  }
+  std::cout << rounds << "\n";
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -122,6 +145,7 @@ int main(int count, char** arguments) {
   try {
     if (given.size() == 3 && given[0] == "write") return write(given[1], std::stoull(given[2]));
     if (given.size() == 2 && given[0] == "check") return check(given[1]);
+    if (given.size() == 3 && given[0] == "watch") return watch(given[1], std::stoull(given[2]));
     if (given.size() == 3 && given[0] == "export") {
       CheckpointStore(given[1], CheckpointStore::Mode::read).export_hdf5(given[2]);
       return 0;
@@ -130,6 +154,7 @@ int main(int count, char** arguments) {
     std::cerr << error.what() << "\n";
     return 3;
   }
-  std::cerr << "usage: store_writer write FOLDER COMMITS | check FOLDER | export FOLDER FILE\n";
+  std::cerr << "usage: store_writer write FOLDER COMMITS | check FOLDER | export FOLDER FILE | "
+               "watch FOLDER ROWS\n";
   return 2;
 }

@@ -1,9 +1,8 @@
 """The store, killed at every system call of a run and given an error at every one.
 
 What was acknowledged is what the writer printed, so the oracle lies outside the store. Needs
-strace and the two programs of this folder (KNOWMAP_STORE_WRITER, KNOWMAP_STORE_PROBE; ctest sets
-them). KNOWMAP_FAULTS=full takes 100 commits where one is killed, and gives every error to every
-call.
+strace and the programs of this folder, which ctest builds. KNOWMAP_FAULTS=full (`make faults`)
+takes 100 commits where one is killed, and gives every error to every call.
 """
 
 import ctypes
@@ -18,20 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-WRITER = os.environ.get("KNOWMAP_STORE_WRITER", "")
-PROBE = os.environ.get("KNOWMAP_STORE_PROBE", "")
-FULL = os.environ.get("KNOWMAP_FAULTS") == "full"
-STRACE = shutil.which("strace")
+from programs import FLIPS, FULL, PROBE, SHIM, STRACE, WRITER, needs
 
 # Everything that a writer does to the disk, and the lookups in between.
 CHANGING = ["mkdir", "mkdirat", "openat", "write", "pwrite64", "ftruncate", "fsync", "renameat", "renameat2", "linkat",
             "unlinkat"]
 OTHERS = ["close", "fcntl", "newfstatat", "getdents64", "pread64", "utimensat"]
 
-needs_writer = pytest.mark.skipif(
-    not (STRACE and Path(WRITER).is_file()), reason="needs strace and KNOWMAP_STORE_WRITER"
-)
+needs_writer = needs(WRITER, strace=True)
 
 
 @pytest.fixture
@@ -42,9 +35,9 @@ def scratch():
         yield Path(folder)
 
 
-def run(*command, said=""):
+def run(*command, said="", timeout=300, **options):
     return subprocess.run(
-        [str(part) for part in command], input=said, capture_output=True, text=True, timeout=60
+        [str(part) for part in command], input=said, capture_output=True, text=True, timeout=timeout, **options
     )
 
 
@@ -211,6 +204,97 @@ def test_a_read_only_disk(scratch):
         run("umount", disk)
 
 
+def shimmed(what):
+    return {**os.environ, "LD_PRELOAD": SHIM, "KNOWMAP_SHIM": what}
+
+
+@needs(WRITER, SHIM)
+def test_every_write_is_short_once(scratch):
+    commits = 25 if FULL else 6
+    for number in itertools.count(1):
+        folder = scratch / str(number)
+        done = run(WRITER, "write", folder, commits, env=shimmed(f"short:{number}"))
+        what = f"write {number} was short"
+        assert done.returncode == 0, f"{what}: {done}"
+        check(folder, done.stdout, what)
+        if number > 1 and contents(folder) != contents(scratch / "1"):
+            raise AssertionError(what)
+        if number > 1:
+            shutil.rmtree(folder)
+        if number > 4 * commits:  # each commit takes four writes or more
+            break
+    print(f"{number} writes were short, no acknowledged row lost")
+
+
+@needs(WRITER, SHIM)
+def test_a_network_disk(scratch):
+    """No locks, no links, no exclusive rename, no fsync of folders: what NFS, SMB and FUSE may lack."""
+    env, folder = shimmed("network"), scratch / "store"
+    first = subprocess.Popen([WRITER, "write", folder, "2000"], env=env, stdout=subprocess.PIPE, text=True)
+    said = first.stdout.readline()
+    assert said.startswith("rows")
+    second = run(WRITER, "write", folder, 10, env=env)
+    assert second.returncode == 3 and f"process {first.pid} on " in second.stderr, second
+    check(folder, said, "network disk")
+    first.kill()
+    said += first.communicate()[0]
+    check(folder, said[:said.rfind("\n") + 1], "network disk, killed")
+    resumed = run(WRITER, "write", folder, 2000, env=env)  # the lock's owner is dead
+    assert resumed.returncode == 0, resumed
+    check(folder, said[:said.rfind("\n") + 1] + resumed.stdout, "network disk, resumed")
+
+
+@needs(WRITER)
+def test_two_writers_at_once(scratch):
+    for number in range(40 if FULL else 10):
+        folder = scratch / str(number)
+        both = [subprocess.Popen([WRITER, "write", folder, "30"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True) for _ in range(2)]
+        said = [process.communicate() for process in both]
+        for process, (_, complaint) in zip(both, said, strict=True):
+            assert process.returncode in (0, 3), complaint
+            assert process.returncode == 0 or "is being written by" in complaint, complaint
+        assert 0 in [process.returncode for process in both]
+        check(folder, said[0][0] + said[1][0], "two writers")
+
+
+@needs(WRITER)
+def test_a_writer_and_five_readers(scratch):
+    folder, commits = scratch / "store", 400 if FULL else 100
+    assert write(folder, 1).returncode == 0
+    watch = [WRITER, "watch", folder, str(commits * 5)]
+    readers = [subprocess.Popen(watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(5)]
+    writer = write(folder, commits)
+    assert writer.returncode == 0, writer
+    for reader in readers:
+        said, complaint = reader.communicate(timeout=300)
+        assert reader.returncode == 0, complaint
+        assert int(said) >= 1
+    check(folder, writer.stdout, "five readers")
+
+
+@needs(WRITER)
+def test_a_killed_writer_leaves_a_lock_that_holds_nobody_up(scratch):
+    folder = scratch / "store"
+    said = ""
+    for _ in range(10):
+        writer = subprocess.Popen([WRITER, "write", folder, "3000"], stdout=subprocess.PIPE, text=True)
+        first = writer.stdout.readline()
+        writer.kill()
+        said += first + writer.communicate()[0]
+        said = said[:said.rfind("\n") + 1]
+        assert (folder / ".lock").read_text()  # it still names the dead
+        check(folder, said, "killed writer")
+    assert write(folder, 5).returncode == 0
+
+
+@needs(FLIPS)
+def test_random_flips(scratch):
+    done = run(FLIPS, scratch / "flips", 10_000 if FULL else 1_000, 2026, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+
+
 BOTH_LIBRARIES = r"""
 import ctypes, itertools, sys
 import numpy as np
@@ -259,7 +343,7 @@ print("fine")
 """
 
 
-@pytest.mark.skipif(not Path(PROBE).is_file(), reason="needs KNOWMAP_STORE_PROBE")
+@needs(PROBE)
 @pytest.mark.parametrize(
     "order, everyone_sees", list(itertools.product(["h5py,probe", "probe,h5py"], [0, 1]))
 )
@@ -270,7 +354,7 @@ def test_beside_h5py_in_one_process(tmp_path, order, everyone_sees):
     assert result.stderr == ""
 
 
-@pytest.mark.skipif(not Path(PROBE).is_file(), reason="needs KNOWMAP_STORE_PROBE")
+@needs(PROBE)
 def test_our_hdf5_is_out_of_sight():
     probe = ctypes.CDLL(PROBE)
     with pytest.raises(AttributeError):

@@ -96,7 +96,11 @@ void CheckpointStore::Impl::open(Mode mode) {
   stages = Directory(root, store::kStagesFolder, lock != nullptr);
   if (lock) remove_leftovers();
   list_shards();
-  if (lock && (mode == Mode::fresh || !root.contains(store::kManifestName))) write_manifest();
+  if (lock && (mode == Mode::fresh || !root.contains(store::kManifestName))) {
+    write_manifest();
+  } else {
+    manifest_is_old = lock != nullptr;  // a run that was cut off leaves it behind
+  }
 }
 
 void CheckpointStore::Impl::remove_leftovers() const {

@@ -36,6 +36,7 @@ void register_embedder(py::module_& m) {
       .def_readonly("batch_tokens_final", &EmbedReport::batch_tokens_final)
       .def_readonly("device", &EmbedReport::device)
       .def_readonly("precision", &EmbedReport::precision)
+      .def_readonly("precision_reason", &EmbedReport::precision_reason)
       .def_readonly("streamed", &EmbedReport::streamed);
 
   py::class_<EmbedPlan>(m, "EmbedPlan")

@@ -47,7 +47,10 @@ function(knowmap_add_kernels stage)
     set(flags_avx2 -mavx2 -mfma -mf16c)
     set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mfma -mf16c
       -mprefer-vector-width=512)
-    set(flags_avx512bf16 ${flags_avx512} -mavx512bf16)
+    set(flags_avxvnni ${flags_avx2} -mavxvnni)
+    set(flags_avx512vnni ${flags_avx512} -mavx512vnni)
+    # Every processor with the one has the other.
+    set(flags_avx512bf16 ${flags_avx512vnni} -mavx512bf16)
     target_compile_definitions(knowmap_${stage} PRIVATE KNOWMAP_X86=1)
   endif()
   foreach(file IN LISTS kernels_UNPARSED_ARGUMENTS)

@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
                          help="folder, package model or hub name")
         sub.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub name")
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-        sub.add_argument("--precision", default="auto", help="auto, float32, bfloat16")
+        sub.add_argument("--precision", default="auto", help="auto, float32, bfloat16, int8")
         sub.add_argument("--max-seq-length", type=int, metavar="N", help="longest text in tokens")
         sub.add_argument("--storage", default="float32", choices=["float32", "float16", "int8"],
                          help="how embeddings are stored (default: float32)")

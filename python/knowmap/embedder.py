@@ -16,7 +16,7 @@ _core.EmbedReport.__doc__ = """What an embedding took.
 ``texts``, ``tokens``, ``batches``; ``backoffs``: times an allocation failed and a batch was split or shrunk;
 ``seconds``; ``peak_bytes``: the process's highest resident memory; ``batch_tokens_planned``, ``batch_tokens_final``:
 tokens a batch, as planned and at the end; ``device``; ``precision``: what was computed in, and what weights were held
-in where that differs; ``streamed``: layers were read for each super-batch.
+in where that differs; ``precision_reason``: why it is that one; ``streamed``: layers were read for each super-batch.
 """
 _core.EmbedPlan.__doc__ = """How a run would be laid out in memory, in bytes.
 
@@ -35,8 +35,10 @@ class Embedder:
         package ships, or a name on the Hugging Face hub ("owner/name"; without an owner, "sentence-transformers/name"),
         fetched once into its client's cache. Only what is not on disk and looks like such a name is asked for there.
     device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
-    precision: "auto" (bfloat16 where the device multiplies it natively, else float32), "float32", "bfloat16", "float16"
-        (on a CPU: 16-bit weights, float32 arithmetic). Embeddings are float32 in any case.
+    precision: what the model computes in; embeddings are float32 in any case. "auto": the fastest that keeps the cosine to
+        float32's embeddings at 0.999, which loading measures; `report` says which and why. "float32", "bfloat16",
+        "float16" (on a CPU: 16-bit weights, float32 arithmetic), or "int8" (CPU; products in 8 bits, but those that
+        would bring the cosine below 0.995).
     max_seq_length: longest text in tokens, special tokens counted; None = what the model's files say.
     memory_limit: bytes that the engine plans for, weights included; None = what is free.
     threads: 0 = one for each core. The result does not depend on it.

@@ -7,6 +7,7 @@
 
 #include <stdexcept>
 
+#include "model/int8_linear.hpp"
 #include "support/memory.hpp"
 
 namespace knowmap {
@@ -53,8 +54,12 @@ c10::Device resolve_device(const std::string& name) {
   return device;
 }
 
-Precision resolve_precision(Precision wanted, c10::Device device) {
-  if (wanted != Precision::automatic) return wanted;
+Precision own_precision(Precision wanted, c10::Device device) {
+  if (wanted == Precision::int8 && !device.is_cpu()) {
+    throw std::invalid_argument("precision 'int8' computes on a CPU, not on '" + device.str() +
+                                "'; take auto, bfloat16 or float32, or device 'cpu'");
+  }
+  if (wanted != Precision::automatic && wanted != Precision::int8) return wanted;
   if (device.is_cuda()) return Precision::bfloat16;
   if (!device.is_cpu()) return Precision::float32;
 #if defined(__x86_64__)
@@ -62,6 +67,14 @@ Precision resolve_precision(Precision wanted, c10::Device device) {
 #else
   return Precision::float32;
 #endif
+}
+
+bool try_int8(Precision wanted, c10::Device device, std::uint64_t weight_bytes) {
+  if (wanted == Precision::int8) return true;
+  if (wanted != Precision::automatic || !device.is_cpu() || !int8_is_fast()) return false;
+  // While the choice is made, weights are there in their file's form, in the
+  // processor's own and in 8 bits.
+  return weight_bytes <= available_memory() / 8;
 }
 
 c10::ScalarType scalar_type(Precision precision) {

@@ -13,6 +13,8 @@
 #include "embed/batch_planner.hpp"
 #include "embed/batch_runner.hpp"
 #include "embed/device.hpp"
+#include "embed/int8_choice.hpp"
+#include "embed/probe_texts.hpp"
 #include "embed/streamed_run.hpp"
 #include "embed/units.hpp"
 #include "knowmap/error.hpp"
@@ -40,8 +42,15 @@ constexpr std::int64_t kWideBatchTokens = 1024;
 constexpr std::int64_t kWideChunkRows = 512;
 constexpr std::int64_t kDeviceChunkRows = 16384;
 
-std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision) {
+// Lowest cosines to float32 that 8-bit products may cost.
+constexpr double kAutomaticCosine = 0.999;
+constexpr double kInt8Cosine = 0.995;
+
+/// With `switchable` given, linears that may yet compute in 8 bits, listed there.
+std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision,
+                                      std::vector<SwitchableLinear*>* switchable) {
   const auto type = scalar_type(precision);
+  if (switchable != nullptr) return make_switchable_cpu_backend(type, *switchable);
   return device.is_cpu() ? make_cpu_backend(type) : make_generic_backend(device, type);
 }
 
@@ -99,8 +108,9 @@ Precision precision_from_name(std::string_view name) {
   if (name == "float32") return Precision::float32;
   if (name == "bfloat16") return Precision::bfloat16;
   if (name == "float16") return Precision::float16;
+  if (name == "int8") return Precision::int8;
   throw std::invalid_argument("precision '" + std::string(name) +
-                              "' is not known; take auto, float32, bfloat16 or float16");
+                              "' is not known; take auto, float32, bfloat16, float16 or int8");
 }
 
 std::string_view precision_name(Precision precision) noexcept {
@@ -111,6 +121,8 @@ std::string_view precision_name(Precision precision) noexcept {
       return "bfloat16";
     case Precision::float16:
       return "float16";
+    case Precision::int8:
+      return "int8";
     default:
       return "auto";
   }
@@ -123,6 +135,7 @@ struct Embedder::Impl {
   c10::Device device = c10::kCPU;
   std::string device_name;
   Precision precision = Precision::float32;
+  std::string precision_reason;
   std::size_t max_length = 0;
   std::unique_ptr<Transformer> model;
   std::optional<SentenceHead> head;
@@ -196,6 +209,28 @@ struct Embedder::Impl {
   /// Takes the hidden states of some of a unit's texts.
   using Sink = std::function<void(const at::Tensor& hidden, const PackedTokens& packed,
                                   std::span<const std::size_t> texts)>;
+
+  /// Says which precision it is and why; `embed_probe` gives the probe texts'
+  /// embeddings, where `linears` may compute in 8 bits.
+  void settle_precision(std::span<SwitchableLinear* const> linears,
+                        const std::function<Matrix()>& embed_probe) {
+    const bool automatic = options.precision == Precision::automatic;
+    if (linears.empty()) {
+      precision_reason = automatic ? "the fastest here without products in 8 bits" : "asked for";
+      return;
+    }
+    const Int8Choice choice =
+        choose_int8(linears, embed_probe, automatic ? kAutomaticCosine : kInt8Cosine);
+    report = {};
+    const std::string own(precision_name(precision));
+    precision_reason = choice.text() + "; the rest in " + own;
+    if (choice.int8_products == 0) return;
+    precision = Precision::int8;
+    fingerprint["precision"] = "int8 beside " + own;
+    fingerprint["int8 products"] = choice.int8_products == choice.products
+                                       ? "all " + std::to_string(choice.products)
+                                       : choice.mask;
+  }
 
   void encode_unit(const TokenBatch& tokens, const RunPlan& plan, const Sink& sink,
                    Monitor& monitor) {
@@ -293,6 +328,7 @@ struct Embedder::Impl {
     report.device = device_name;
     report.precision = precision_name(precision);
     if (precision == Precision::float16 && device.is_cpu()) report.precision += " weights, float32";
+    report.precision_reason = precision_reason;
     report.streamed = !model->resident();
     Monitor monitor(progress, "embed", texts.size(), "texts");
     for (const auto& [begin, end] : cut_units(texts, max_length, kUnitTokens)) {
@@ -400,7 +436,7 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   s.options = options;
   s.device = resolve_device(options.device);
   s.device_name = s.device.str();
-  s.precision = resolve_precision(options.precision, s.device);
+  s.precision = own_precision(options.precision, s.device);
   s.files = ModelFiles::read(folder);
   s.tokenizer.emplace(Tokenizer::load(s.files.tokenizer));
   s.max_length = choose_length(s.files, options.max_seq_length, s.tokenizer->special_tokens());
@@ -408,8 +444,18 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   s.head.emplace(s.files.modules, s.files.config.hidden_size);
   s.workers.emplace(options.threads);
   // What lies outside the layers comes first; then it is known whether they fit.
-  s.model = Transformer::load(s.files, make_backend(s.device, s.precision), false);
-  if (s.holds_layers()) s.model->read_layers();
+  s.model = Transformer::load(s.files, make_backend(s.device, s.precision, nullptr), false);
+  std::vector<SwitchableLinear*> linears;
+  if (s.holds_layers()) {
+    if (try_int8(options.precision, s.device, s.model->weight_bytes())) {
+      s.model = Transformer::load(s.files, make_backend(s.device, s.precision, &linears), false);
+    }
+    s.model->read_layers();
+  } else if (options.precision == Precision::int8) {
+    throw std::invalid_argument(
+        "precision 'int8' needs the whole model in memory, and its layers do not fit; take "
+        "bfloat16 or auto, or raise memory_limit");
+  }
   if (s.files.is_static) s.find_special_tokens();
   keep_activation_memory(s.device);
   s.fingerprint = {
@@ -423,7 +469,9 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   };
   if (!s.files.is_static) s.fingerprint["config.json"] = file_hash(folder / "config.json");
   s.set_encode({});
-  return Embedder(std::move(impl));
+  Embedder embedder(std::move(impl));
+  embedder.impl_->settle_precision(linears, [&] { return embedder.encode(probe_texts()); });
+  return embedder;
 }
 
 Matrix Embedder::encode(std::span<const std::string_view> texts, const ProgressCallback& progress) {

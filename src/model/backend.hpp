@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "model/activation.hpp"
 #include "model/architecture.hpp"
@@ -26,6 +27,28 @@ class Linear {
   virtual ~Linear() = default;
   /// x (rows, in) → (rows, out).
   virtual at::Tensor operator()(const at::Tensor& x) const = 0;
+};
+
+/// A linear of which it is not settled yet whether it computes in the backend's
+/// own format or in 8 bits. In order: `watch` while some texts go through, then
+/// `prepare`, then `compare` or `int8` or `own` at will, then `settle`.
+class SwitchableLinear : public Linear {
+ public:
+  enum class Mode {
+    own,      ///< the backend's format
+    watch,    ///< own; notes how large each input channel gets
+    compare,  ///< own; the 8-bit product is made beside it, for `error`
+    int8,
+  };
+  virtual void set_mode(Mode mode) = 0;
+  /// Makes the 8-bit form, with channels brought to like sizes by what was watched.
+  virtual void prepare() = 0;
+  /// Squared distance of the compared products over their squared length.
+  virtual double error() const = 0;
+  /// Lets the form that the mode does not need go, and what the choice needed.
+  virtual void settle() = 0;
+  /// Multiplications a row.
+  virtual std::int64_t work() const = 0;
 };
 
 struct NormWeights {
@@ -128,5 +151,9 @@ std::unique_ptr<Backend> make_generic_backend(at::Device device, at::ScalarType 
 /// Prepacked oneDNN linears and our kernels, on the CPU; float32, bfloat16, or
 /// float16: products' weights held so, arithmetic and activations in float32.
 std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype);
+/// The same with every linear switchable; they are appended to `linears` as the
+/// model makes them, and belong to the model. `linears` outlives the loading.
+std::unique_ptr<Backend> make_switchable_cpu_backend(at::ScalarType dtype,
+                                                     std::vector<SwitchableLinear*>& linears);
 
 }  // namespace knowmap

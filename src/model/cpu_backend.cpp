@@ -11,10 +11,12 @@
 #include <optional>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "model/backend.hpp"
 #include "model/cpu_kernels.hpp"
+#include "model/int8_linear.hpp"
 #include "model/positions.hpp"
 #include "model/row_kernels.hpp"
 
@@ -115,7 +117,9 @@ constexpr at::ScalarType kDtype<BFloat16> = at::kBFloat16;
 template <class T>
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(bool half_weights = false) : half_weights_(half_weights) {}
+  explicit CpuBackend(bool half_weights = false,
+                      std::vector<SwitchableLinear*>* switchable = nullptr)
+      : half_weights_(half_weights), switchable_(switchable) {}
 
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
@@ -132,7 +136,11 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                  Activation activation) const override {
     if (half_weights_) return std::make_unique<HalfLinear>(weight, bias, activation);
-    return std::make_unique<PackedLinear<T>>(weight.to(dtype()), bias.to(dtype()), activation);
+    auto own = std::make_unique<PackedLinear<T>>(weight.to(dtype()), bias.to(dtype()), activation);
+    if (switchable_ == nullptr) return own;
+    auto both = make_switchable_linear(std::move(own), weight, bias, activation, dtype());
+    switchable_->push_back(both.get());
+    return both;
   }
 
   at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const override {
@@ -272,13 +280,21 @@ class CpuBackend final : public Backend {
   const CpuKernels<T>& kernels_ = cpu_kernels<T>();
   const RowKernels<T>& row_kernels_ = row_kernels<T>();
   bool half_weights_;
+  std::vector<SwitchableLinear*>* switchable_;
 };
+
+std::unique_ptr<Backend> make(at::ScalarType dtype, std::vector<SwitchableLinear*>* switchable) {
+  if (dtype == at::kBFloat16) return std::make_unique<CpuBackend<BFloat16>>(false, switchable);
+  return std::make_unique<CpuBackend<float>>(dtype == at::kHalf, switchable);
+}
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) {
-  if (dtype == at::kBFloat16) return std::make_unique<CpuBackend<BFloat16>>();
-  return std::make_unique<CpuBackend<float>>(dtype == at::kHalf);
+std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) { return make(dtype, nullptr); }
+
+std::unique_ptr<Backend> make_switchable_cpu_backend(at::ScalarType dtype,
+                                                     std::vector<SwitchableLinear*>& linears) {
+  return make(dtype, &linears);
 }
 
 }  // namespace knowmap

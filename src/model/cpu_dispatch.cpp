@@ -1,4 +1,6 @@
 #include "model/cpu_kernels.hpp"
+#include "model/int8_kernels.hpp"
+#include "model/int8_linear.hpp"
 #include "support/isa.hpp"
 
 namespace knowmap {
@@ -10,11 +12,21 @@ struct Both {
   const CpuKernels<BFloat16>* bfloat16;
 };
 
+struct BothInt8 {
+  const Int8Kernels<float>* float32;
+  const Int8Kernels<BFloat16>* bfloat16;
+};
+
+#if defined(KNOWMAP_X86)
+bool has_vnni() { return __builtin_cpu_supports("avx512vnni"); }
+bool has_bf16() { return __builtin_cpu_supports("avx512bf16") && has_vnni(); }
+#endif
+
 Both choose() {
   switch (best_isa()) {
 #if defined(KNOWMAP_X86)
     case Isa::avx512:
-      if (__builtin_cpu_supports("avx512bf16")) {
+      if (has_bf16()) {
         return {&avx512::kFloatKernels, &avx512bf16::kBFloat16Kernels};
       }
       return {&avx512::kFloatKernels, &avx512::kBFloat16Kernels};
@@ -24,6 +36,33 @@ Both choose() {
     default:
       return {&generic::kFloatKernels, &generic::kBFloat16Kernels};
   }
+}
+
+BothInt8 choose_int8() {
+  switch (best_isa()) {
+#if defined(KNOWMAP_X86)
+    case Isa::avx512:
+      if (has_bf16()) {
+        return {&avx512vnni::kFloatInt8Kernels, &avx512bf16::kBFloat16Int8Kernels};
+      }
+      if (has_vnni()) {
+        return {&avx512vnni::kFloatInt8Kernels, &avx512vnni::kBFloat16Int8Kernels};
+      }
+      return {&avx512::kFloatInt8Kernels, &avx512::kBFloat16Int8Kernels};
+    case Isa::avx2:
+      if (__builtin_cpu_supports("avxvnni")) {
+        return {&avxvnni::kFloatInt8Kernels, &avxvnni::kBFloat16Int8Kernels};
+      }
+      return {&avx2::kFloatInt8Kernels, &avx2::kBFloat16Int8Kernels};
+#endif
+    default:
+      return {&generic::kFloatInt8Kernels, &generic::kBFloat16Int8Kernels};
+  }
+}
+
+const BothInt8& chosen_int8() {
+  static const BothInt8 both = choose_int8();
+  return both;
 }
 
 const Both& chosen() {
@@ -41,6 +80,25 @@ const CpuKernels<float>& cpu_kernels<float>() {
 template <>
 const CpuKernels<BFloat16>& cpu_kernels<BFloat16>() {
   return *chosen().bfloat16;
+}
+
+bool int8_is_fast() {
+#if defined(KNOWMAP_X86)
+  if (best_isa() == Isa::avx512) return has_vnni();
+  return best_isa() == Isa::avx2 && __builtin_cpu_supports("avxvnni");
+#else
+  return false;
+#endif
+}
+
+template <>
+const Int8Kernels<float>& int8_kernels<float>() {
+  return *chosen_int8().float32;
+}
+
+template <>
+const Int8Kernels<BFloat16>& int8_kernels<BFloat16>() {
+  return *chosen_int8().bfloat16;
 }
 
 }  // namespace knowmap

@@ -1,0 +1,326 @@
+// Compiled once for each instruction set: see knowmap_add_kernels. No header
+// with inline functions that other files share.
+#include "model/int8_kernels.hpp"
+
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace knowmap {
+namespace KNOWMAP_ISA {
+
+namespace {
+
+// A tile is kTileRows rows by kTileVecs vectors of columns, its sums in
+// registers: 24 of 32 with AVX-512, 12 of 16 below.
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+constexpr int kTileRows = 6;
+constexpr int kTileVecs = 4;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+constexpr int kTileRows = 4;
+constexpr int kTileVecs = 3;
+#else
+constexpr int kLanes = 4;
+constexpr int kTileRows = 2;
+constexpr int kTileVecs = 2;
+#endif
+constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns
+constexpr size_t kQuad = 4;  // numbers along the sum that one lane multiplies at a time
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t UintVec __attribute__((vector_size(kLanes * 4)));
+typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
+typedef int8_t ByteVec __attribute__((vector_size(kLanes)));
+typedef int16_t ShortVec __attribute__((vector_size(kLanes * 4)));
+
+inline Vec load(const float* p) {
+  Vec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline Vec load(const BFloat16* p) {
+  HalfVec h;
+  memcpy(&h, p, sizeof h);
+  return (Vec)(__builtin_convertvector(h, UintVec) << 16);
+}
+inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
+inline void store(BFloat16* p, Vec v) {
+#if defined(__AVX512BF16__)
+  const __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#else
+  UintVec bits = (UintVec)v;
+  bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const HalfVec h = __builtin_convertvector(bits, HalfVec);
+#endif
+  memcpy(p, &h, sizeof h);
+}
+inline float get(const float* p) { return *p; }
+inline float get(const BFloat16* p) {
+  const uint32_t bits = (uint32_t)p->bits << 16;
+  float f;
+  memcpy(&f, &bits, sizeof f);
+  return f;
+}
+inline Vec splat(float f) { return f - Vec{}; }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+
+inline void store_low_bytes(uint8_t* p, IntVec v) {
+#if defined(__AVX512F__)
+  // (The unmasked form warns of an uninitialised value in GCC 12.)
+  _mm_storeu_si128((__m128i*)p, _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)v));
+#else
+  const ByteVec bytes = __builtin_convertvector(v, ByteVec);
+  memcpy(p, &bytes, sizeof bytes);
+#endif
+}
+
+// The other half's lanes beside each lane's own.
+template <int kHalf>
+inline Vec swap_halves(Vec v) {
+  IntVec other;
+  for (int l = 0; l < kLanes; ++l) other[l] = l ^ kHalf;
+  return __builtin_shuffle(v, other);
+}
+template <int kHalf = kLanes / 2>
+inline float largest(Vec v) {
+  if constexpr (kHalf == 0) {
+    return v[0];
+  } else {
+    return largest<kHalf / 2>(max(v, swap_halves<kHalf>(v)));
+  }
+}
+
+// sum[l] + the products of the four unsigned bytes of a[l] and the four signed
+// ones of b[l], exact.
+inline IntVec add_products(IntVec sum, UintVec a, IntVec b) {
+#if defined(__AVX512VNNI__)
+  return (IntVec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif defined(__AVXVNNI__)
+  return (IntVec)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
+#else
+  // Bytes of even and of odd places as 16-bit numbers; one multiplication with
+  // bytes as they are would saturate.
+  const ShortVec a_even = (ShortVec)(a & 0x00ff00ffu);
+  const ShortVec a_odd = (ShortVec)((a >> 8) & 0x00ff00ffu);
+  const ShortVec b_even = (ShortVec)b << 8 >> 8;
+  const ShortVec b_odd = (ShortVec)b >> 8;
+#if defined(__AVX512BW__)
+  sum += (IntVec)_mm512_madd_epi16((__m512i)a_even, (__m512i)b_even);
+  return sum + (IntVec)_mm512_madd_epi16((__m512i)a_odd, (__m512i)b_odd);
+#elif defined(__AVX2__)
+  sum += (IntVec)_mm256_madd_epi16((__m256i)a_even, (__m256i)b_even);
+  return sum + (IntVec)_mm256_madd_epi16((__m256i)a_odd, (__m256i)b_odd);
+#else
+  for (int l = 0; l < kLanes; ++l) {
+    sum[l] += a_even[2 * l] * b_even[2 * l] + a_even[2 * l + 1] * b_even[2 * l + 1] +
+              a_odd[2 * l] * b_odd[2 * l] + a_odd[2 * l + 1] * b_odd[2 * l + 1];
+  }
+  return sum;
+#endif
+#endif
+}
+
+// As in cpu_kernels.cpp: x Phi(x) to 3e-5 |x|.
+inline Vec gelu_roughly(Vec x) {
+  const Vec near = max(-max(-x, splat(-4.0f)), splat(-4.0f));
+  const Vec u = near * near;
+  Vec p = splat(8.063429934e-11f);
+  p = p * u - 7.003475264e-09f;
+  p = p * u + 2.716158763e-07f;
+  p = p * u - 6.295003478e-06f;
+  p = p * u + 9.890811380e-05f;
+  p = p * u - 1.133922298e-03f;
+  p = p * u + 9.877477427e-03f;
+  p = p * u - 6.641059586e-02f;
+  p = p * u + 3.989227099e-01f;
+  return x * (near * p + 0.5f);
+}
+
+// --- rows --------------------------------------------------------------------------
+
+// One group of a row, `at(j)` giving its kLanes numbers from j and `one(j)` a single one.
+template <class VecAt, class OneAt>
+inline void quantize_group(VecAt at, OneAt one, size_t dim, uint8_t* out, float* scale,
+                           float* zero) {
+  const size_t whole = dim / kLanes * kLanes;
+  Vec low_vec{};
+  Vec high_vec{};
+  for (size_t j = 0; j < whole; j += kLanes) {
+    const Vec v = at(j);
+    low_vec = min(low_vec, v);
+    high_vec = max(high_vec, v);
+  }
+  float low = -largest(-low_vec);
+  float high = largest(high_vec);
+  for (size_t j = whole; j < dim; ++j) {
+    const float f = one(j);
+    low = f < low ? f : low;
+    high = f > high ? f : high;
+  }
+  const float range = high - low;
+  *scale = range > 0.0f ? range / 255.0f : 1.0f;
+  const float inverse = 1.0f / *scale;
+  *zero = __builtin_rintf(-low * inverse);
+  // 1.5 * 2^23: adding it leaves the rounded number in the lower bits. The
+  // range's ends may round to -1 and 256 at the most.
+  const float shift = 12582912.0f + *zero;
+  const Vec least = splat(12582912.0f);
+  const Vec greatest = splat(12582912.0f + 255.0f);
+  for (size_t j = 0; j < whole; j += kLanes) {
+    const Vec v = min(max(at(j) * inverse + shift, least), greatest);
+    store_low_bytes(out + j, (IntVec)v);
+  }
+  for (size_t j = whole; j < dim; ++j) {
+    const float v = __builtin_rintf(one(j) * inverse) + *zero;
+    out[j] = (uint8_t)(v < 0.0f ? 0.0f : (v > 255.0f ? 255.0f : v));
+  }
+}
+
+template <class T>
+void quantize(const T* x, size_t rows, size_t dim, const float* factors, const Int8Rows& q) {
+  const size_t groups = int8_groups(dim);
+  for (size_t i = 0; i < rows; ++i) {
+    for (size_t g = 0; g < groups; ++g) {
+      const size_t first = g * kInt8Group;
+      const size_t width = dim - first < kInt8Group ? dim - first : kInt8Group;
+      const T* row = x + i * dim + first;
+      uint8_t* out = q.q + i * q.stride + first;
+      float* scale = q.scale + i * groups + g;
+      float* zero = q.zero + i * groups + g;
+      if (factors == nullptr) {
+        quantize_group([=](size_t j) { return load(row + j); },
+                       [=](size_t j) { return get(row + j); }, width, out, scale, zero);
+      } else {
+        const float* f = factors + first;
+        quantize_group([=](size_t j) { return load(row + j) * load(f + j); },
+                       [=](size_t j) { return get(row + j) * f[j]; }, width, out, scale, zero);
+      }
+    }
+    for (size_t j = dim; j < q.stride; ++j) q.q[i * q.stride + j] = 0;
+  }
+}
+
+// --- weights -----------------------------------------------------------------------
+
+inline size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+size_t channels(size_t out) { return up(out, kPanel); }
+
+// [panel][quad][column of the panel][number of the quad]
+void pack(const int8_t* weight, size_t out, size_t in, int8_t* packed) {
+  const size_t quads = up(in, kQuad) / kQuad;
+  for (size_t first = 0; first < out; first += kPanel) {
+    for (size_t quad = 0; quad < quads; ++quad) {
+      for (size_t c = 0; c < kPanel; ++c) {
+        for (size_t k = 0; k < kQuad; ++k) {
+          const size_t column = first + c;
+          const size_t number = quad * kQuad + k;
+          *packed++ = column < out && number < in ? weight[column * in + number] : (int8_t)0;
+        }
+      }
+    }
+  }
+}
+
+// --- product -----------------------------------------------------------------------
+
+// sums[i][c] = the products of kRows rows with a panel over `quads` quads.
+template <int kRows>
+inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t quads,
+                     IntVec (&sums)[kRows][kTileVecs]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kTileVecs; ++c) sums[i][c] = IntVec{};
+  }
+  for (size_t quad = 0; quad < quads; ++quad) {
+    IntVec b[kTileVecs];
+#pragma GCC unroll 4
+    for (int c = 0; c < kTileVecs; ++c) {
+      memcpy(&b[c], panel + (quad * kPanel + (size_t)(c * kLanes)) * kQuad, sizeof b[c]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      uint32_t four;
+      memcpy(&four, rows[i] + quad * kQuad, sizeof four);
+      const UintVec a = four - UintVec{};
+#pragma GCC unroll 4
+      for (int c = 0; c < kTileVecs; ++c) sums[i][c] = add_products(sums[i][c], a, b[c]);
+    }
+  }
+}
+
+// A tile of y.
+template <int kRows, class T>
+inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size_t column,
+                 bool gelu, T* y) {
+  const size_t quads = up(w.in, kQuad) / kQuad;
+  const size_t groups = int8_groups(w.in);
+  const int8_t* panel = w.packed + column * quads * kQuad;
+  alignas(64) float so_far[kRows][kPanel];
+  for (size_t g = 0; g < groups; ++g) {
+    const uint8_t* rows[kRows];
+    for (int i = 0; i < kRows; ++i) {
+      rows[i] = x.q + (first_row + (size_t)i) * x.stride + g * kInt8Group;
+    }
+    constexpr size_t kGroupQuads = kInt8Group / kQuad;
+    const size_t left = quads - g * kGroupQuads;
+    IntVec sums[kRows][kTileVecs];
+    multiply<kRows>(rows, panel + g * kGroupQuads * kPanel * kQuad,
+                    left < kGroupQuads ? left : kGroupQuads, sums);
+    const float* scale = w.scale + g * w.channels + column;
+    const float* col_sum = w.col_sum + g * w.channels + column;
+#pragma GCC unroll 4
+    for (int c = 0; c < kTileVecs; ++c) {
+      const Vec scales = load(scale + c * kLanes);
+      const Vec col_sums = load(col_sum + c * kLanes);
+      const Vec bias = load(w.bias + column + c * kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const size_t row = first_row + (size_t)i;
+        Vec v =
+            __builtin_convertvector(sums[i][c], Vec) * scales - x.zero[row * groups + g] * col_sums;
+        v = v * x.scale[row * groups + g] + (g == 0 ? bias : load(&so_far[i][c * kLanes]));
+        if (g + 1 < groups) {
+          store(&so_far[i][c * kLanes], v);
+        } else {
+          const size_t first = column + (size_t)(c * kLanes);
+          if (gelu) v = gelu_roughly(v);
+          if (first + kLanes <= w.out) {
+            store(y + row * w.out + first, v);
+          } else if (first < w.out) {
+            T all[kLanes];
+            store(all, v);
+            memcpy(y + row * w.out + first, all, (w.out - first) * sizeof(T));
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void product(const Int8Rows& x, size_t rows, const Int8Weights& w, bool gelu, T* y) {
+  for (size_t column = 0; column < w.out; column += kPanel) {
+    size_t i = 0;
+    for (; i + kTileRows <= rows; i += kTileRows) tile<kTileRows>(x, i, w, column, gelu, y);
+    for (; i + 2 <= rows; i += 2) tile<2>(x, i, w, column, gelu, y);
+    for (; i < rows; ++i) tile<1>(x, i, w, column, gelu, y);
+  }
+}
+
+}  // namespace
+
+extern const Int8Kernels<float> kFloatInt8Kernels;
+extern const Int8Kernels<BFloat16> kBFloat16Int8Kernels;
+const Int8Kernels<float> kFloatInt8Kernels = {quantize<float>, channels, pack, product<float>};
+const Int8Kernels<BFloat16> kBFloat16Int8Kernels = {quantize<BFloat16>, channels, pack,
+                                                    product<BFloat16>};
+
+}  // namespace KNOWMAP_ISA
+}  // namespace knowmap

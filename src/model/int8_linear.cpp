@@ -1,0 +1,230 @@
+#include "model/int8_linear.hpp"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "model/int8_kernels.hpp"
+
+namespace knowmap {
+
+namespace {
+
+constexpr float kLargest = 127.0F;
+// How much of the unevenness between channels the activations hand over to the
+// weights. Tried 0.15, 0.3, 0.5 and 0.7 on MiniLM.
+constexpr double kInputShare = 0.5;
+
+/// The scale that brings numbers to whole ones with the least squared error:
+/// cutting the few largest off makes the steps of all others finer.
+float best_scale(std::span<const float> numbers) {
+  float largest = 0.0F;
+  for (const float number : numbers) largest = std::max(largest, std::abs(number));
+  if (largest == 0.0F) return 1.0F;
+  // The best cut lies within this range for weights as trained models have.
+  constexpr std::array kShares = {1.0F, 0.95F, 0.9F, 0.85F, 0.8F, 0.75F};
+  float best = 0.0F;
+  float best_error = 0.0F;
+  for (const float share : kShares) {
+    const float scale = share * largest / kLargest;
+    const float inverse = 1.0F / scale;
+    float error = 0.0F;
+    for (const float number : numbers) {
+      const float off =
+          number - std::clamp(std::rint(number * inverse), -kLargest, kLargest) * scale;
+      error += off * off;
+    }
+    if (best == 0.0F || error < best_error) {
+      best = scale;
+      best_error = error;
+    }
+  }
+  return best;
+}
+
+/// What to multiply each input channel with, and to divide its weights by, so
+/// that activations and weights share the unevenness between channels.
+at::Tensor channel_factors(const at::Tensor& weight, const at::Tensor& sizes) {
+  constexpr double kSmallest = 1e-6;
+  const at::Tensor inputs = sizes.to(at::kDouble).clamp_min(kSmallest).log2();
+  const at::Tensor weights =
+      std::get<0>(weight.abs().max(0)).to(at::kDouble).clamp_min(kSmallest).log2();
+  const at::Tensor larger = inputs * kInputShare - weights * (1 - kInputShare);
+  // Only what sets channels apart matters, rows have scales of their own. Steps
+  // of a fourth root of two: machines whose last bits differ agree on them.
+  const at::Tensor steps = ((larger.mean() - larger) * 4).round();
+  return (steps / 4).exp2().to(at::kFloat).contiguous();
+}
+
+template <class T>
+class Int8Linear final : public Linear {
+ public:
+  Int8Linear(const at::Tensor& weight, const at::Tensor& bias, Activation activation,
+             const at::Tensor& channel_sizes)
+      : out_(static_cast<std::size_t>(weight.size(0))),
+        in_(static_cast<std::size_t>(weight.size(1))),
+        stride_((in_ + 3) / 4 * 4),
+        channels_(kernels_.channels(out_)),
+        groups_(int8_groups(in_)),
+        scale_(groups_ * channels_),
+        col_sum_(groups_ * channels_),
+        bias_(channels_),
+        gelu_(activation == Activation::gelu) {
+    at::Tensor rows = weight.to(at::kFloat).contiguous();
+    if (channel_sizes.defined()) {
+      factors_ = channel_factors(rows, channel_sizes);
+      rows = rows / factors_;
+    }
+    const at::Tensor biases = bias.to(at::kFloat).contiguous();
+    std::copy_n(biases.const_data_ptr<float>(), out_, bias_.begin());
+    std::vector<std::int8_t> whole(out_ * in_);
+    for (std::size_t o = 0; o < out_; ++o) {
+      for (std::size_t g = 0; g < groups_; ++g) {
+        const std::size_t first = o * in_ + g * kInt8Group;
+        quantize_group({rows.const_data_ptr<float>() + first, group_width(g)}, &whole[first],
+                       &scale_[g * channels_ + o], &col_sum_[g * channels_ + o]);
+      }
+    }
+    packed_ = at::empty({static_cast<std::int64_t>(channels_ * stride_)}, at::kChar);
+    kernels_.pack(whole.data(), out_, in_, packed_.data_ptr<std::int8_t>());
+  }
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    const std::int64_t n = x.size(0);
+    const auto rows = static_cast<std::size_t>(n);
+    at::Tensor bytes = at::empty({n, static_cast<std::int64_t>(stride_)}, at::kByte);
+    at::Tensor scales = at::empty({2, n, static_cast<std::int64_t>(groups_)}, at::kFloat);
+    const Int8Rows q{bytes.data_ptr<std::uint8_t>(), stride_, scales.data_ptr<float>(),
+                     scales.data_ptr<float>() + rows * groups_};
+    kernels_.quantize(static_cast<const T*>(x.const_data_ptr()), rows, in_,
+                      factors_.defined() ? factors_.const_data_ptr<float>() : nullptr, q);
+    at::Tensor y = at::empty({n, static_cast<std::int64_t>(out_)}, x.options());
+    kernels_.product(q, rows,
+                     {packed_.const_data_ptr<std::int8_t>(), scale_.data(), col_sum_.data(),
+                      bias_.data(), out_, in_, channels_},
+                     gelu_, static_cast<T*>(y.data_ptr()));
+    return y;
+  }
+
+ private:
+  std::size_t group_width(std::size_t group) const {
+    return std::min(kInt8Group, in_ - group * kInt8Group);
+  }
+
+  static void quantize_group(std::span<const float> numbers, std::int8_t* whole, float* scale,
+                             float* sum) {
+    *scale = best_scale(numbers);
+    float total = 0.0F;
+    for (const float number : numbers) {
+      const float q = std::clamp(std::rint(number / *scale), -kLargest, kLargest);
+      *whole++ = static_cast<std::int8_t>(q);
+      total += q;
+    }
+    *sum = *scale * total;
+  }
+
+  const Int8Kernels<T>& kernels_ = int8_kernels<T>();
+  std::size_t out_;
+  std::size_t in_;
+  std::size_t stride_;
+  std::size_t channels_;
+  std::size_t groups_;
+  at::Tensor packed_;
+  std::vector<float> scale_;
+  std::vector<float> col_sum_;
+  std::vector<float> bias_;
+  at::Tensor factors_;
+  bool gelu_;
+};
+
+class TwoFormLinear final : public SwitchableLinear {
+ public:
+  TwoFormLinear(std::unique_ptr<Linear> own, at::Tensor weight, at::Tensor bias,
+                Activation activation, at::ScalarType dtype)
+      : own_(std::move(own)),
+        weight_(std::move(weight)),
+        bias_(std::move(bias)),
+        activation_(activation),
+        dtype_(dtype),
+        work_(weight_.numel()) {}
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    if (mode_ == Mode::int8) return (*int8_)(x);
+    at::Tensor y = (*own_)(x);
+    if (mode_ == Mode::watch) watch(x);
+    if (mode_ == Mode::compare) compare(y, (*int8_)(x));
+    return y;
+  }
+
+  void set_mode(Mode mode) override { mode_ = mode; }
+  void prepare() override {
+    int8_ = make_int8_linear(weight_, bias_, activation_, dtype_, sizes_);
+    weight_.reset();
+    bias_.reset();
+  }
+  double error() const override { return length_ > 0 ? distance_ / length_ : 0; }
+  void settle() override {
+    weight_.reset();
+    bias_.reset();
+    sizes_.reset();
+    (mode_ == Mode::int8 ? own_ : int8_).reset();
+  }
+  std::int64_t work() const override { return work_; }
+
+ private:
+  void watch(const at::Tensor& x) const {
+    const at::Tensor sizes = std::get<0>(x.abs().max(0)).to(at::kFloat);
+    const std::lock_guard lock(mutex_);
+    sizes_ = sizes_.defined() ? at::maximum(sizes_, sizes) : sizes;
+  }
+  void compare(const at::Tensor& own, const at::Tensor& int8) const {
+    const at::Tensor y = own.to(at::kFloat);
+    const double length = y.square().sum().item<double>();
+    const double distance = (int8.to(at::kFloat) - y).square().sum().item<double>();
+    const std::lock_guard lock(mutex_);
+    length_ += length;
+    distance_ += distance;
+  }
+
+  std::unique_ptr<Linear> own_;
+  std::unique_ptr<Linear> int8_;
+  at::Tensor weight_;
+  at::Tensor bias_;
+  Activation activation_;
+  at::ScalarType dtype_;
+  std::int64_t work_;
+  Mode mode_ = Mode::own;
+  mutable std::mutex mutex_;
+  mutable at::Tensor sizes_;
+  mutable double length_ = 0;
+  mutable double distance_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Linear> make_int8_linear(const at::Tensor& weight, const at::Tensor& bias,
+                                         Activation activation, at::ScalarType dtype,
+                                         const at::Tensor& channel_sizes) {
+  if (dtype == at::kBFloat16) {
+    return std::make_unique<Int8Linear<BFloat16>>(weight, bias, activation, channel_sizes);
+  }
+  return std::make_unique<Int8Linear<float>>(weight, bias, activation, channel_sizes);
+}
+
+std::unique_ptr<SwitchableLinear> make_switchable_linear(std::unique_ptr<Linear> own,
+                                                         const at::Tensor& weight,
+                                                         const at::Tensor& bias,
+                                                         Activation activation,
+                                                         at::ScalarType dtype) {
+  return std::make_unique<TwoFormLinear>(std::move(own), weight, bias, activation, dtype);
+}
+
+}  // namespace knowmap

@@ -1,0 +1,242 @@
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "model/int8_kernels.hpp"
+#include "model/int8_linear.hpp"
+#include "support/isa.hpp"
+
+namespace knowmap {
+namespace {
+
+struct Named {
+  const char* name;
+  const Int8Kernels<float>* kernels;
+};
+
+/// Every instruction set that this machine has.
+std::vector<Named> kernels_here() {
+  std::vector<Named> all{{"generic", &generic::kFloatInt8Kernels}};
+#if defined(__x86_64__)
+  if (best_isa() >= Isa::avx2) all.push_back({"avx2", &avx2::kFloatInt8Kernels});
+  if (__builtin_cpu_supports("avxvnni")) all.push_back({"avxvnni", &avxvnni::kFloatInt8Kernels});
+  if (best_isa() == Isa::avx512) {
+    all.push_back({"avx512", &avx512::kFloatInt8Kernels});
+    if (__builtin_cpu_supports("avx512vnni")) {
+      all.push_back({"avx512vnni", &avx512vnni::kFloatInt8Kernels});
+    }
+  }
+#endif
+  return all;
+}
+
+/// Numbers in −1 … 1 that repeat late.
+std::vector<float> numbers(std::size_t n, unsigned seed) {
+  std::vector<float> out(n);
+  unsigned state = seed * 2654435761U + 1;
+  for (float& f : out) {
+    state = state * 1664525U + 1013904223U;
+    f = static_cast<float>(state >> 8) / 8388608.0F - 1.0F;
+  }
+  return out;
+}
+
+struct Quantized {
+  std::vector<std::uint8_t> q;
+  std::vector<float> scale;
+  std::vector<float> zero;
+  Int8Rows view;
+};
+
+Quantized quantize(const Int8Kernels<float>& kernels, const std::vector<float>& x, std::size_t rows,
+                   std::size_t dim, const float* factors = nullptr) {
+  Quantized out;
+  const std::size_t stride = (dim + 3) / 4 * 4;
+  out.q.assign(rows * stride, 77);
+  out.scale.resize(rows * int8_groups(dim));
+  out.zero.resize(rows * int8_groups(dim));
+  out.view = {out.q.data(), stride, out.scale.data(), out.zero.data()};
+  kernels.quantize(x.data(), rows, dim, factors, out.view);
+  return out;
+}
+
+TEST(Int8Rows, EveryNumberComesBackWithinHalfAStep) {
+  for (const auto& [name, kernels] : kernels_here()) {
+    for (const std::size_t dim : {1UL, 3UL, 16UL, 50UL, 384UL, 385UL, 1000UL}) {
+      const std::size_t rows = 5;
+      std::vector<float> x = numbers(rows * dim, 3);
+      for (std::size_t k = 0; k < dim; ++k) x[k] = 0;                              // nothing
+      for (std::size_t k = 0; k < dim; ++k) x[dim + k] = 4.5F;                     // one number
+      for (std::size_t k = 0; k < dim; ++k) x[2 * dim + k] *= 1e-30F;              // very small
+      for (std::size_t k = 0; k < dim; ++k) x[3 * dim + k] = -2 - x[3 * dim + k];  // below 0
+      const Quantized q = quantize(*kernels, x, rows, dim);
+      const std::size_t groups = int8_groups(dim);
+      for (std::size_t i = 0; i < rows; ++i) {
+        for (std::size_t k = 0; k < dim; ++k) {
+          const std::size_t g = i * groups + k / kInt8Group;
+          const float back =
+              q.scale[g] * (static_cast<float>(q.q[i * q.view.stride + k]) - q.zero[g]);
+          ASSERT_NEAR(back, x[i * dim + k], 0.502F * q.scale[g] + 1e-6F * std::abs(x[i * dim + k]))
+              << name << " row " << i << " of " << dim << " number " << k;
+        }
+        for (std::size_t k = dim; k < q.view.stride; ++k) {
+          ASSERT_EQ(q.q[i * q.view.stride + k], 0) << name << ": the rest of a row is 0";
+        }
+      }
+    }
+  }
+}
+
+TEST(Int8Rows, EveryInstructionSetGivesTheSameBytes) {
+  const std::size_t rows = 7;
+  const std::size_t dim = 777;
+  const std::vector<float> x = numbers(rows * dim, 9);
+  std::vector<float> factors(dim);
+  for (std::size_t k = 0; k < dim; ++k) factors[k] = std::exp2(static_cast<float>(k % 5) - 2);
+  const Quantized first = quantize(generic::kFloatInt8Kernels, x, rows, dim, factors.data());
+  for (const auto& [name, kernels] : kernels_here()) {
+    const Quantized other = quantize(*kernels, x, rows, dim, factors.data());
+    // Where a number lies halfway between two steps, a fused multiply-add may
+    // take the other one.
+    std::size_t different = 0;
+    for (std::size_t i = 0; i < first.q.size(); ++i) {
+      ASSERT_LE(std::abs(first.q[i] - other.q[i]), 1) << name;
+      different += first.q[i] != other.q[i];
+    }
+    EXPECT_LE(different, first.q.size() / 200) << name;
+    EXPECT_EQ(first.scale, other.scale) << name;
+    EXPECT_EQ(first.zero, other.zero) << name;
+  }
+}
+
+TEST(Int8Product, EqualsThePlainSumOfWholeNumbers) {
+  for (const auto& [name, kernels] : kernels_here()) {
+    for (const auto& [rows, in, out] : std::vector<std::array<std::size_t, 3>>{
+             {1, 1, 1}, {2, 7, 3}, {5, 64, 64}, {6, 384, 65}, {13, 385, 100}, {9, 1536, 24}}) {
+      const Quantized x = quantize(*kernels, numbers(rows * in, 1), rows, in);
+      const std::size_t groups = int8_groups(in);
+      const std::size_t channels = kernels->channels(out);
+      std::vector<std::int8_t> weight(out * in);
+      for (std::size_t i = 0; i < weight.size(); ++i) {
+        weight[i] = static_cast<std::int8_t>(static_cast<int>(i * 37 % 255) - 127);
+      }
+      std::vector<std::int8_t> packed(channels * x.view.stride);
+      kernels->pack(weight.data(), out, in, packed.data());
+      std::vector<float> scale(groups * channels);
+      std::vector<float> col_sum(groups * channels);
+      std::vector<float> bias(channels);
+      for (std::size_t o = 0; o < out; ++o) {
+        bias[o] = 0.25F * static_cast<float>(o % 7);
+        for (std::size_t g = 0; g < groups; ++g) {
+          float sum = 0;
+          for (std::size_t k = g * kInt8Group; k < std::min(in, (g + 1) * kInt8Group); ++k) {
+            sum += weight[o * in + k];
+          }
+          scale[g * channels + o] = 0.001F * static_cast<float>(1 + (o + g) % 3);
+          col_sum[g * channels + o] = scale[g * channels + o] * sum;
+        }
+      }
+      for (const bool gelu : {false, true}) {
+        std::vector<float> y(rows * out + 1, -99);
+        kernels->product(
+            x.view, rows,
+            {packed.data(), scale.data(), col_sum.data(), bias.data(), out, in, channels}, gelu,
+            y.data());
+        EXPECT_EQ(y.back(), -99) << "nothing is written beyond the rows";
+        for (std::size_t i = 0; i < rows; ++i) {
+          for (std::size_t o = 0; o < out; ++o) {
+            double want = bias[o];
+            double size = 1;
+            for (std::size_t k = 0; k < in; ++k) {
+              const std::size_t g = k / kInt8Group;
+              const double term = static_cast<double>(x.scale[i * groups + g]) *
+                                  (x.q[i * x.view.stride + k] - x.zero[i * groups + g]) *
+                                  weight[o * in + k] * scale[g * channels + o];
+              want += term;
+              // The zero's part is taken off the sum at the end, rounded.
+              size += std::abs(term) + std::abs(x.scale[i * groups + g] * x.zero[i * groups + g] *
+                                                weight[o * in + k] * scale[g * channels + o]);
+            }
+            const double before = want;
+            if (gelu) want = want * 0.5 * (1 + std::erf(want / std::sqrt(2.0)));
+            ASSERT_NEAR(y[i * out + o], want, 1e-6 * size + (gelu ? 4e-5 * std::abs(before) : 0))
+                << name << " (" << rows << ", " << in << ") -> " << out;
+          }
+        }
+      }
+    }
+  }
+}
+
+double relative_error(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).square().sum() / b.square().sum()).sqrt().item<double>();
+}
+
+class Int8LinearTest : public ::testing::Test {
+ protected:
+  void SetUp() override { at::manual_seed(7); }
+};
+
+TEST_F(Int8LinearTest, IsCloseToTheProductInFull) {
+  const at::Tensor w = at::randn({200, 800});
+  const at::Tensor b = at::randn({200});
+  const at::Tensor x = at::randn({37, 800});
+  const at::Tensor want = at::linear(x, w, b);
+  const auto plain = make_int8_linear(w, b, Activation::none, at::kFloat);
+  EXPECT_LT(relative_error((*plain)(x), want), 0.012);
+  const auto gelu = make_int8_linear(w, b, Activation::gelu, at::kFloat);
+  EXPECT_LT(relative_error((*gelu)(x), at::gelu(want)), 0.013);
+  const auto rounded = make_int8_linear(w, b, Activation::none, at::kBFloat16);
+  EXPECT_LT(relative_error((*rounded)(x.to(at::kBFloat16)).to(at::kFloat), want), 0.014);
+}
+
+TEST_F(Int8LinearTest, ARowDoesNotDependOnTheRowsBesideIt) {
+  const at::Tensor w = at::randn({130, 96});
+  const auto linear = make_int8_linear(w, at::randn({130}), Activation::gelu, at::kFloat);
+  const at::Tensor x = at::randn({29, 96});
+  const at::Tensor all = (*linear)(x);
+  for (std::int64_t i = 0; i < 29; ++i) {
+    EXPECT_TRUE(at::equal((*linear)(x.slice(0, i, i + 1)), all.slice(0, i, i + 1))) << i;
+  }
+  EXPECT_EQ((*linear)(x.slice(0, 0, 0)).size(0), 0);
+}
+
+TEST_F(Int8LinearTest, WatchedChannelsKeepOneLargeChannelFromSpoilingTheOthers) {
+  const at::Tensor w = at::randn({64, 256});
+  const at::Tensor b = at::zeros({64});
+  at::Tensor x = at::randn({50, 256});
+  x.select(1, 17).mul_(60);
+  w.select(1, 17).div_(60);
+  const at::Tensor want = at::linear(x, w, b);
+  const auto plain = make_int8_linear(w, b, Activation::none, at::kFloat);
+
+  auto switchable = make_switchable_linear(make_int8_linear(w, b, Activation::none, at::kFloat), w,
+                                           b, Activation::none, at::kFloat);
+  using Mode = SwitchableLinear::Mode;
+  switchable->set_mode(Mode::watch);
+  (*switchable)(x);
+  switchable->prepare();
+  switchable->set_mode(Mode::compare);
+  (*switchable)(x);
+  EXPECT_GT(switchable->error(), 0);
+  EXPECT_EQ(switchable->work(), 64 * 256);
+  switchable->set_mode(Mode::int8);
+  switchable->settle();
+  EXPECT_LT(relative_error((*switchable)(x), want), 0.25 * relative_error((*plain)(x), want));
+}
+
+TEST_F(Int8LinearTest, TakesWeightsThatAreAllZero) {
+  const auto linear =
+      make_int8_linear(at::zeros({3, 5}), at::ones({3}), Activation::none, at::kFloat);
+  EXPECT_TRUE(at::equal((*linear)(at::randn({4, 5})), at::ones({4, 3})));
+}
+
+}  // namespace
+}  // namespace knowmap

@@ -15,9 +15,18 @@ enum class Metric {
   euclidean,      ///< sqrt(sum (a - b)^2)
   cosine,         ///< 1 - a·b / (|a| |b|); a row of zeros lies 1 from every other
   inner_product,  ///< 1 - a·b
+  correlation,    ///< cosine of the rows less their own means
+  manhattan,      ///< sum |a - b|
+  chebyshev,      ///< max |a - b|
+  minkowski,      ///< (sum |a - b|^p)^(1/p)
+  canberra,       ///< sum |a - b| / (|a| + |b|), 0 where both are 0
+  braycurtis,     ///< sum |a - b| / sum |a + b|, 0 where the latter is 0
+  hamming,        ///< share of columns that differ
+  jaccard,        ///< of the columns not 0 in either row, the share that is 0 in one
+  precomputed,    ///< the data are the distances themselves, (n, n)
 };
 
-/// "euclidean", "cosine", "inner_product"; throws `std::invalid_argument`.
+/// The enumerators' names; throws `std::invalid_argument`.
 KNOWMAP_EXPORT Metric metric_from_name(std::string_view name);
 KNOWMAP_EXPORT std::string_view metric_name(Metric metric) noexcept;
 
@@ -27,6 +36,9 @@ struct KnnGraph {
   BasicMatrix<std::int32_t> indices;
   /// (n, k) distances in the metric's own units; infinity beside a -1.
   Matrix distances;
+  /// The share of true neighbours found: 1 where all pairs were looked at, else
+  /// estimated on rows drawn at random, whose true neighbours are computed.
+  double recall = 1;
 
   std::size_t size() const { return indices.rows(); }
   std::size_t n_neighbors() const { return indices.cols(); }
@@ -36,11 +48,18 @@ struct KnnOptions {
   /// Neighbours of each row, the row itself left out. At least 1.
   std::size_t n_neighbors = 15;
   Metric metric = Metric::cosine;
+  /// Exponent of `Metric::minkowski`, at least 1.
+  double p = 2;
   /// Whether all pairs are looked at. `automatic` does so up to
   /// `exact_limit` rows, where it is soon done.
   enum class Search { automatic, exact, approximate } search = Search::automatic;
   /// Rows above which `automatic` turns to the approximate search.
-  std::size_t exact_limit = 30000;
+  std::size_t exact_limit = 20000;
+  /// Recall that the approximate search works towards, 0 to 1: while its estimate
+  /// is lower, it goes on with further partitions. Where four don't suffice,
+  /// `automatic` looks at all pairs of up to 150,000 rows; otherwise what was
+  /// reached is in `KnnGraph::recall`. 0 takes no estimate (recall is then NaN).
+  double target_recall = 0.97;
   /// Decides the random partitions of the approximate search.
   std::uint64_t seed = 0;
   /// Threads, 0 = one for each core. The result does not depend on it.
@@ -49,8 +68,11 @@ struct KnnOptions {
 };
 
 /// The neighbours of each row of `data` (n, d) among the others.
-/// Throws `std::invalid_argument` on NaN or infinity (it names the row) and on
-/// k = 0, `CancelledError` when the progress callback says so.
+/// `Metric::precomputed`: `data` (n, n) holds the distances from each row to each;
+/// infinity stands for none, the diagonal is passed over.
+/// The approximate search takes at most half of the data's own memory. Throws
+/// `std::invalid_argument` on NaN or infinity (it names the row) and on options out of range,
+/// `CancelledError` when the progress callback says so.
 KNOWMAP_EXPORT KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options = {});
 
 /// The neighbours of each row of `queries` (m, d) among the rows of `data`

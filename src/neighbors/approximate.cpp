@@ -1,339 +1,224 @@
 // Neighbours from overlapping random partitions, all pairs in each leaf, then a
-// pass over neighbours' neighbours. After PiPNN (arXiv 2602.21247) and NN-descent
-// (Dong, Charikar, Li 2011). Everything before the last step is done on small
-// integers, so the candidates are the same on every instruction set, and a
-// leaf's products run at the speed of 8-bit instructions.
+// pass over neighbours' neighbours. After PiPNN (arXiv 2602.21247) and
+// NN-descent (Dong, Charikar, Li 2011). Where the metric is a product in
+// essence, all but the last step works on small integers, so the candidates are
+// the same on every instruction set.
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <limits>
 #include <memory>
-#include <mutex>
 #include <numeric>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include "neighbors/kernels.hpp"
-#include "neighbors/rows.hpp"
+#include "neighbors/float_rows.hpp"
+#include "neighbors/joins.hpp"
 #include "neighbors/search.hpp"
-#include "neighbors/top_k.hpp"
+#include "neighbors/small_rows.hpp"
 #include "support/random.hpp"
 
 namespace knowmap::neighbors {
 
 namespace {
 
-/// Rows of a leaf at most, and what a partition aims at.
-constexpr std::size_t kLeafMost = 2 * kBlock;
-constexpr std::size_t kLeafAim = 400;
-/// Leaders among which a set is divided at most: more are split again below.
-constexpr std::size_t kLeadersMost = 480;
-/// Leaves that a row goes to in the first division of a partition.
+/// Leaves that a row goes to in a partition.
 constexpr std::size_t kFanout = 5;
-constexpr std::size_t kPartitions = 1;
+constexpr std::size_t kPartitionsMost = 4;
+/// Rows that recall is estimated on: with 15 neighbours each, its standard error
+/// is about .003 at .97.
+constexpr std::size_t kSample = 256;
+/// Rows up to which all pairs are looked at where partitions don't suffice.
+constexpr std::size_t kAllPairsMost = 150000;
+/// Neighbours beyond which leaves would be too small to hold them.
+constexpr std::size_t kNeighborsMost = 256;
 
-/// Prepared rows as integers in [-63, 63], one scale for all.
-class SmallRows {
+/// Rows whose true neighbours are known.
+struct Sample {
+  Sample(MatrixView<const float> data, const KnnOptions& options, Workers& workers) {
+    RowSet all(data.rows);
+    std::iota(all.begin(), all.end(), 0);
+    rows = draw(all, std::min(kSample, all.size()),
+                random_bits(options.seed, RandomStage::sample, data.rows));
+    Matrix queries(rows.size(), data.cols);
+    for (std::size_t s = 0; s < rows.size(); ++s) {
+      std::copy_n(data.row(static_cast<std::size_t>(rows[s])), data.cols, queries.row(s));
+    }
+    KnnOptions asked = options;
+    asked.n_neighbors = options.n_neighbors + 1;  // one more: the row itself
+    const KnnGraph found = exact_query(data, queries, asked, workers);
+    farthest.resize(rows.size());
+    for (std::size_t s = 0; s < rows.size(); ++s) {
+      // The row itself is one of those at the least distance; but for the inner
+      // product, where a row need not be near itself.
+      std::size_t kept = 0;
+      for (std::size_t r = 0; r < asked.n_neighbors && kept < options.n_neighbors; ++r) {
+        if (found.indices(s, r) == rows[s]) continue;
+        farthest[s] = found.distances(s, r);
+        ++kept;
+      }
+    }
+  }
+
+  RowSet rows;
+  /// The distance of the last of each row's true neighbours.
+  std::vector<float> farthest;
+};
+
+class ApproximateSearch {
  public:
-  SmallRows(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
-            Monitor& monitor)
-      : rows_(data.rows),
-        stride_((data.cols + 3) / 4 * 4),
-        numbers_(rows_, stride_),
-        bias_(1, rows_) {
-    constexpr std::size_t kGrain = 1024;
-    const std::size_t runs = (rows_ + kGrain - 1) / kGrain;
-    // The scale is set by how large entries are on the whole; the few beyond
-    // are cut off, so that one outlier doesn't leave the others without digits.
-    std::vector<double> squares(runs, 0.0);
-    workers.run_ranges(rows_, kGrain, [&](std::size_t begin, std::size_t end, int) {
-      std::vector<float> line(data.cols);
-      double sum = 0;
-      for (std::size_t i = begin; i < end; i += 16) {
-        scoring.prepare(data.row(i), line.data());
-        for (const float x : line) sum += static_cast<double>(x) * static_cast<double>(x);
-      }
-      squares[begin / kGrain] = sum;
-    });
-    double sum = 0;
-    std::size_t seen = 0;
-    for (std::size_t r = 0; r < runs; ++r) {
-      sum += squares[r];
-      seen += (std::min(rows_, (r + 1) * kGrain) - r * kGrain + 15) / 16;
+  ApproximateSearch(MatrixView<const float> data, const KnnOptions& options, Workers& workers)
+      : data_(data),
+        options_(options),
+        workers_(workers),
+        // A partition's leaves and a pass count as the rows do, the rest once.
+        monitor_(options.progress, "neighbors", 3 * data.rows, "rows"),
+        distance_(options.metric, options.p, data.cols),
+        scoring_(data, options.metric, options.p, workers),
+        leaf_aim_(kLeafAim * ((options.n_neighbors + 63) / 64)) {
+    if (scoring_.is_product()) {
+      rows_ = std::make_unique<SmallRows>(data, scoring_, workers, &monitor_);
+    } else {
+      rows_ = std::make_unique<FloatRows>(data, scoring_);
     }
-    const double root =
-        std::sqrt(sum / static_cast<double>(seen * std::max<std::size_t>(data.cols, 1)));
-    constexpr double kSpread = 5;
-    const float by = root > 0 ? static_cast<float>(63 / (kSpread * root)) : 0.0f;
-    scale_ = by > 0 ? 1 / (by * by) : 0.0f;
-    workers.run_ranges(
-        rows_, kGrain,
+  }
+
+  /// Works until the target is reached; answers whether it was.
+  bool run() {
+    norms_ = all_norms(distance_, data_, workers_);
+    std::optional<Sample> sample;
+    for (std::size_t part = 0; part < kPartitionsMost; ++part) {
+      add_partition(part);
+      if (options_.target_recall <= 0) {
+        recall_ = std::numeric_limits<double>::quiet_NaN();
+        return true;
+      }
+      if (!sample) sample.emplace(data_, quiet(), workers_);
+      recall_ = estimate(*sample);
+      if (recall_ >= options_.target_recall) return true;
+    }
+    return false;
+  }
+
+  KnnGraph graph() {
+    rows_.reset();  // the graph takes its room
+    const std::size_t n = data_.rows;
+    const std::size_t k = options_.n_neighbors;
+    KnnGraph graph{{n, k}, {n, k}};
+    graph.recall = recall_;
+    workers_.run_ranges(
+        n, 64,
         [&](std::size_t begin, std::size_t end, int) {
-          std::vector<float> line(data.cols);
-          for (std::size_t i = begin; i < end; ++i) {
-            bias_.data()[i] = scoring.prepare(data.row(i), line.data());
-            std::int8_t* to = numbers_.row(i);
-            std::memset(to, 0, stride_);
-            for (std::size_t k = 0; k < data.cols; ++k) {
-              to[k] = static_cast<std::int8_t>(std::lrint(std::clamp(line[k] * by, -63.0f, 63.0f)));
-            }
+          for (std::size_t at = begin; at < end; ++at) {
+            const auto i = static_cast<std::size_t>(order_[at]);
+            rank(at, {graph.indices.row(i), k}, {graph.distances.row(i), k});
           }
+          monitor_.add(end - begin);
         },
-        &monitor);
-  }
-
-  std::size_t groups() const { return stride_ / 4; }
-  float scale() const { return scale_; }
-  float bias(std::size_t i) const { return bias_.data()[i]; }
-  const std::int8_t* row(std::size_t i) const { return numbers_.row(i); }
-
-  /// Panels of the rows named, as Kernels::product_int takes them.
-  void pack(std::span<const std::int32_t> rows, std::int8_t* panels, float* bias) const {
-    const std::size_t padded = (rows.size() + kPanel - 1) / kPanel * kPanel;
-    for (std::size_t r = 0; r < padded; ++r) {
-      std::int8_t* to = panels + r / kPanel * kPanel * stride_ + r % kPanel * 4;
-      const std::int8_t* from = r < rows.size() ? row(static_cast<std::size_t>(rows[r])) : nullptr;
-      if (bias != nullptr) {
-        bias[r] = from != nullptr ? bias_.data()[static_cast<std::size_t>(rows[r])] : 0.0f;
-      }
-      for (std::size_t g = 0; g < groups(); ++g) {
-        if (from != nullptr) {
-          std::memcpy(to + g * 4 * kPanel, from + 4 * g, 4);
-        } else {
-          std::memset(to + g * 4 * kPanel, 0, 4);
-        }
-      }
-    }
-  }
-  std::size_t packed_bytes(std::size_t rows) const {
-    return (rows + kPanel - 1) / kPanel * kPanel * stride_;
+        &monitor_);
+    monitor_.finish();
+    return graph;
   }
 
  private:
-  std::size_t rows_;
-  std::size_t stride_;
-  BasicMatrix<std::int8_t> numbers_;
-  Matrix bias_;
-  float scale_ = 0;
+  KnnOptions quiet() const {
+    KnnOptions o = options_;
+    o.progress = nullptr;
+    return o;
+  }
+
+  void add_partition(std::size_t part) {
+    const std::size_t n = data_.rows;
+    {
+      std::vector<RowSet> leaves = random_partition(
+          *rows_, kFanout, leaf_aim_, random_bits(options_.seed, RandomStage::partition, n, part),
+          workers_, &monitor_);
+      if (order_.empty()) {
+        set_order(leaves);
+        best_ = TopK(n, with_margin(options_.n_neighbors));
+      }
+      join_leaves(*rows_, leaves, best_, locks_, workers_, &monitor_);
+    }
+    join_neighbours(*rows_, best_, options_.n_neighbors, locks_, workers_, &monitor_);
+  }
+
+  /// Renumbers rows as they come in the leaves: near rows lie near in memory,
+  /// and what follows finds most of them in the cache.
+  void set_order(std::vector<RowSet>& leaves) {
+    std::vector<std::int32_t> place(data_.rows, -1);
+    order_.reserve(data_.rows);
+    const auto put = [&](std::int32_t row) {
+      std::int32_t& to = place[static_cast<std::size_t>(row)];
+      if (to >= 0) return to;
+      to = static_cast<std::int32_t>(order_.size());
+      order_.push_back(row);
+      return to;
+    };
+    for (RowSet& leaf : leaves) {
+      for (std::int32_t& row : leaf) row = put(row);
+      std::sort(leaf.begin(), leaf.end());
+    }
+    for (std::size_t i = 0; i < data_.rows; ++i) put(static_cast<std::int32_t>(i));
+    rows_->reorder(order_);
+  }
+
+  /// Ranks the candidates of the row at `at` by their distances in double.
+  void rank(std::size_t at, std::span<std::int32_t> indices, std::span<float> distances) const {
+    std::vector<std::int32_t> candidates(best_.capacity());
+    candidates.resize(best_.take(at, candidates));
+    for (std::int32_t& c : candidates) c = order_[static_cast<std::size_t>(c)];
+    const auto i = static_cast<std::size_t>(order_[at]);
+    rank_candidates(distance_, data_, norms_, data_.row(i), norms_.empty() ? 0.0 : norms_[i],
+                    candidates, indices, distances);
+  }
+
+  double estimate(const Sample& sample) const {
+    std::vector<std::size_t> place(data_.rows);
+    for (std::size_t at = 0; at < order_.size(); ++at) {
+      place[static_cast<std::size_t>(order_[at])] = at;
+    }
+    const std::size_t k = std::min(options_.n_neighbors, data_.rows - 1);
+    std::vector<std::int32_t> indices(k);
+    std::vector<float> distances(k);
+    std::size_t found = 0;
+    for (std::size_t s = 0; s < sample.rows.size(); ++s) {
+      rank(place[static_cast<std::size_t>(sample.rows[s])], indices, distances);
+      // By distance, not by number: of equally far rows any will do.
+      for (const float distance : distances) found += distance <= sample.farthest[s];
+    }
+    return static_cast<double>(found) / static_cast<double>(k * sample.rows.size());
+  }
+
+  MatrixView<const float> data_;
+  const KnnOptions& options_;
+  Workers& workers_;
+  Monitor monitor_;
+  ExactDistance distance_;
+  Scoring scoring_;
+  std::size_t leaf_aim_;
+  std::unique_ptr<CandidateRows> rows_;
+  std::vector<double> norms_;
+  std::vector<std::int32_t> order_;
+  TopK best_;
+  RowLocks locks_;
+  double recall_ = 0;
 };
-
-using Set = std::vector<std::int32_t>;
-
-/// Room for one thread's tiles.
-struct Scratch {
-  std::vector<std::int8_t> panels;
-  BasicMatrix<std::int32_t> products{kPanel, kLeafMost};
-  Matrix scores{kPanel, kLeafMost};
-  std::vector<float> bias = std::vector<float>(kLeafMost + kPanel);
-  std::vector<std::uint16_t> hits = std::vector<std::uint16_t>(kLeafMost);
-  std::vector<float> thresholds = std::vector<float>(kLeafMost);
-  std::vector<std::int8_t> leaders;
-};
-
-/// Divides `rows` among random leaders of theirs: every row goes to the
-/// `fanout` it is nearest to.
-std::vector<Set> divide(const SmallRows& small, const Set& rows, std::size_t fanout,
-                        std::uint64_t key, Workers& workers, Monitor& monitor) {
-  const std::size_t n = rows.size();
-  const std::size_t count =
-      std::clamp<std::size_t>(n * fanout / kLeafAim, 2, std::min(kLeadersMost, n));
-  Set leaders;
-  {
-    // Leaders by the smallest hashes: n draws without repeats.
-    std::vector<std::pair<std::uint64_t, std::int32_t>> drawn(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      drawn[i] = {random_bits(key, RandomStage::partition, static_cast<std::uint64_t>(rows[i])),
-                  rows[i]};
-    }
-    std::nth_element(drawn.begin(), drawn.begin() + static_cast<std::ptrdiff_t>(count - 1),
-                     drawn.end());
-    for (std::size_t l = 0; l < count; ++l) leaders.push_back(drawn[l].second);
-    std::sort(leaders.begin(), leaders.end());
-  }
-  fanout = std::min(fanout, count);
-  std::vector<std::int8_t> packed(small.packed_bytes(count));
-  std::vector<float> bias((count + kPanel - 1) / kPanel * kPanel);
-  small.pack(leaders, packed.data(), bias.data());
-  const std::size_t panels = bias.size() / kPanel;
-  std::vector<std::uint16_t> nearest(n * fanout);
-  const Kernels& kernel = kernels();
-  workers.run_ranges(
-      n, 10 * kPanel,
-      [&](std::size_t begin, std::size_t end, int) {
-        std::vector<std::int8_t> mine(small.packed_bytes(kPanel));
-        std::vector<std::int32_t> products(kPanel * bias.size());
-        std::vector<float> scores(bias.size());
-        for (std::size_t at = begin; at < end; at += kPanel) {
-          const std::size_t few = std::min(kPanel, end - at);
-          small.pack({rows.data() + at, few}, mine.data(), nullptr);
-          kernel.product_int(mine.data(), 1, packed.data(), panels, small.groups(), products.data(),
-                             bias.size());
-          for (std::size_t r = 0; r < few; ++r) {
-            kernel.to_float(products.data() + r * bias.size(), small.scale(), bias.size(),
-                            scores.data());
-            for (std::size_t f = 0; f < fanout; ++f) {
-              std::size_t best = 0;
-              float most = -INFINITY;
-              for (std::size_t l = 0; l < count; ++l) {
-                const float score = scores[l] + bias[l];
-                if (score > most) {
-                  most = score;
-                  best = l;
-                }
-              }
-              nearest[(at + r) * fanout + f] = static_cast<std::uint16_t>(best);
-              scores[best] = -INFINITY;
-            }
-          }
-        }
-      },
-      &monitor);
-  std::vector<Set> parts(count);
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t f = 0; f < fanout; ++f) parts[nearest[i * fanout + f]].push_back(rows[i]);
-  }
-  return parts;
-}
-
-/// Cuts `rows` into runs of at most kLeafMost: for rows that no leader parts.
-void cut_up(const Set& rows, std::vector<Set>& leaves) {
-  const std::size_t pieces = (rows.size() + kLeafMost - 1) / kLeafMost;
-  for (std::size_t p = 0; p < pieces; ++p) {
-    leaves.emplace_back(rows.begin() + static_cast<std::ptrdiff_t>(rows.size() * p / pieces),
-                        rows.begin() + static_cast<std::ptrdiff_t>(rows.size() * (p + 1) / pieces));
-  }
-}
-
-void partition(const SmallRows& small, const Set& rows, std::size_t fanout, std::uint64_t key,
-               int depth, std::vector<Set>& leaves, Workers& workers, Monitor& monitor) {
-  if (rows.size() <= kLeafMost) {
-    if (rows.size() > 1) leaves.push_back(rows);
-    return;
-  }
-  constexpr int kDeepest = 12;
-  if (depth >= kDeepest) return cut_up(rows, leaves);
-  const std::vector<Set> parts = divide(small, rows, fanout, key, workers, monitor);
-  for (std::size_t p = 0; p < parts.size(); ++p) {
-    if (parts[p].size() == rows.size()) {
-      cut_up(parts[p], leaves);
-    } else {
-      partition(small, parts[p], 1, mix(key + p + 1), depth + 1, leaves, workers, monitor);
-    }
-  }
-}
-
-/// Offers every pair of a leaf to both its rows.
-void join(const SmallRows& small, const Set& leaf, TopK& best, std::vector<std::mutex>& locks,
-          Scratch& mine) {
-  const Kernels& kernel = kernels();
-  const std::size_t n = leaf.size();
-  const std::size_t panels = (n + kPanel - 1) / kPanel;
-  mine.panels.resize(small.packed_bytes(n));
-  small.pack(leaf, mine.panels.data(), mine.bias.data());
-  const std::size_t panel_bytes = small.packed_bytes(kPanel);
-  for (std::size_t p = 0; p < panels; ++p) {
-    const std::size_t columns = n - p * kPanel;
-    kernel.product_int(mine.panels.data() + p * panel_bytes, 1,
-                       mine.panels.data() + p * panel_bytes, panels - p, small.groups(),
-                       mine.products.data(), kLeafMost);
-    const std::size_t few = std::min(kPanel, n - p * kPanel);
-    const float* bias = mine.bias.data() + p * kPanel;
-    for (std::size_t r = 0; r < few; ++r) {
-      kernel.to_float(mine.products.row(r), small.scale(), columns, mine.scores.row(r));
-    }
-    // A row's results are offered under its lock; which leaf comes first
-    // doesn't matter to what is kept.
-    for (std::size_t r = 0; r < few; ++r) {
-      const auto row = static_cast<std::size_t>(leaf[p * kPanel + r]);
-      const float* v = mine.scores.row(r);
-      const std::scoped_lock lock(locks[row % locks.size()]);
-      const std::size_t count =
-          kernel.scan_row(v, bias, *best.thresholds(row), columns, mine.hits.data());
-      for (std::size_t h = 0; h < count; ++h) {
-        const std::size_t c = mine.hits[h];
-        if (c != r) best.push(row, v[c] + bias[c], leaf[p * kPanel + c]);
-      }
-    }
-    // The other side: columns beyond this panel, a column at a time.
-    if (columns <= kPanel) continue;
-    for (std::size_t r = 0; r < few; ++r) {
-      const float* v = mine.scores.row(r);
-      const std::size_t others = columns - kPanel;
-      if (r == 0) {
-        for (std::size_t c = 0; c < others; ++c) {
-          const auto row = static_cast<std::size_t>(leaf[(p + 1) * kPanel + c]);
-          const std::scoped_lock lock(locks[row % locks.size()]);
-          mine.thresholds[c] = *best.thresholds(row);
-        }
-      }
-      const std::size_t count =
-          kernel.scan_column(v + kPanel, bias[r], mine.thresholds.data(), others, mine.hits.data());
-      for (std::size_t h = 0; h < count; ++h) {
-        const std::size_t c = mine.hits[h];
-        const auto row = static_cast<std::size_t>(leaf[(p + 1) * kPanel + c]);
-        const std::scoped_lock lock(locks[row % locks.size()]);
-        best.push(row, v[kPanel + c] + bias[r], leaf[p * kPanel + r]);
-        mine.thresholds[c] = *best.thresholds(row);
-      }
-    }
-  }
-}
 
 }  // namespace
 
 KnnGraph approximate_graph(MatrixView<const float> data, const KnnOptions& options,
                            Workers& workers) {
-  const std::size_t n = data.rows;
-  const std::size_t k = options.n_neighbors;
-  // What a leaf can't hold, no partition finds.
-  if (n <= kLeafMost || k + 1 > kLeafAim / 4) return exact_graph(data, options, workers);
-  KnnGraph graph{{n, k}, {n, k}};
-  Monitor monitor(options.progress, "neighbors", (kPartitions + 2) * n, "rows");
-  const Scoring scoring(data, options.metric, workers);
-  const SmallRows small(data, scoring, workers, monitor);
-  // 8-bit products put more pairs in the wrong order than float's.
-  const std::size_t kept = with_margin(k) + 2;
-  TopK best(n, kept, true);
-  std::vector<std::mutex> locks(4096);
-  std::vector<std::unique_ptr<Scratch>> scratch(static_cast<std::size_t>(workers.size()));
-  Set all(n);
-  std::iota(all.begin(), all.end(), 0);
-  for (std::size_t part = 0; part < kPartitions; ++part) {
-    std::vector<Set> leaves;
-    partition(small, all, kFanout, random_bits(options.seed, RandomStage::partition, n, part), 0,
-              leaves, workers, monitor);
-    std::sort(leaves.begin(), leaves.end(),
-              [](const Set& a, const Set& b) { return a.size() > b.size(); });
-    workers.run(
-        leaves.size(),
-        [&](std::size_t item, int worker) {
-          auto& mine = scratch[static_cast<std::size_t>(worker)];
-          if (!mine) mine = std::make_unique<Scratch>();
-          join(small, leaves[item], best, locks, *mine);
-        },
-        &monitor);
-    monitor.add(n);
+  if (data.rows <= 2 * kLeafAim || options.n_neighbors > kNeighborsMost) {
+    return exact_graph(data, options, workers);
   }
-
-  const ExactDistance distance(options.metric, data.cols);
-  std::vector<double> norms(options.metric == Metric::cosine ? n : 0);
-  workers.run_ranges(norms.size(), 1024, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) norms[i] = distance.norm(data.row(i));
-  });
-  workers.run_ranges(
-      n, 64,
-      [&](std::size_t begin, std::size_t end, int) {
-        std::vector<std::int32_t> candidates(kept);
-        for (std::size_t i = begin; i < end; ++i) {
-          const std::size_t count = best.take(i, candidates);
-          rank_candidates(distance, data, norms, data.row(i), norms.empty() ? 0.0 : norms[i],
-                          {candidates.data(), count}, {graph.indices.row(i), k},
-                          {graph.distances.row(i), k});
-        }
-        monitor.add(end - begin);
-      },
-      &monitor);
-  monitor.finish();
-  return graph;
+  {
+    ApproximateSearch search(data, options, workers);
+    const bool reached = search.run();
+    const bool may_take_all =
+        options.search == KnnOptions::Search::automatic && data.rows <= kAllPairsMost;
+    if (reached || !may_take_all) return search.graph();
+  }
+  return exact_graph(data, options, workers);
 }
 
 }  // namespace knowmap::neighbors

@@ -50,12 +50,9 @@ struct Scratch {
 
 /// Ranks the candidates of rows [0, n) and writes the graph.
 void finish(TopK& best, MatrixView<const float> data, MatrixView<const float> queries,
-            Metric metric, Workers& workers, Monitor& monitor, KnnGraph& graph) {
-  const ExactDistance distance(metric, data.cols);
-  std::vector<double> norms(metric == Metric::cosine ? data.rows : 0);
-  workers.run_ranges(norms.size(), 1024, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) norms[i] = distance.norm(data.row(i));
-  });
+            const KnnOptions& options, Workers& workers, Monitor& monitor, KnnGraph& graph) {
+  const ExactDistance distance(options.metric, options.p, data.cols);
+  const std::vector<double> norms = all_norms(distance, data, workers);
   workers.run_ranges(
       queries.rows, 64,
       [&](std::size_t begin, std::size_t end, int) {
@@ -76,7 +73,7 @@ KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Wo
   const std::size_t n = data.rows;
   const std::size_t k = options.n_neighbors;
   KnnGraph graph{{n, k}, {n, k}};
-  const Scoring scoring(data, options.metric, workers);
+  const Scoring scoring(data, options.metric, options.p, workers);
   const Packed packed(data, scoring, workers);
   const std::size_t blocks = packed.blocks();
   // Tiles by diagonals, so that those in hand at one time share few rows.
@@ -85,7 +82,7 @@ KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Wo
     for (std::size_t i = 0; i + apart < blocks; ++i) tiles.emplace_back(i, i + apart);
   }
   Monitor monitor(options.progress, "neighbors", tiles.size() * kBlock, "rows");
-  TopK best(n, std::min(with_margin(k), std::max<std::size_t>(n, 2)), false);
+  TopK best(n, std::min(with_margin(k), std::max<std::size_t>(n, 1)));
   std::vector<std::mutex> locks(blocks);
   std::vector<std::unique_ptr<Scratch>> scratch(static_cast<std::size_t>(workers.size()));
   const Kernels& kernel = kernels();
@@ -98,8 +95,8 @@ KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Wo
         const std::size_t columns = packed.block_rows(b);
         // A tenth of a block at a time: very wide rows must not delay a cancel.
         for (std::size_t p = 0; p < packed.block_panels(a) && !monitor.cancelled(); ++p) {
-          kernel.product(packed.block(a) + p * kPanel * packed.dims, 1, packed.block(b),
-                         packed.block_panels(b), packed.dims, mine->tile.row(p * kPanel), kBlock);
+          scoring.tile(packed.block(a) + p * kPanel * packed.dims, 1, packed.block(b),
+                       packed.block_panels(b), mine->tile.row(p * kPanel), kBlock);
         }
         if (monitor.cancelled()) return;
         const std::scoped_lock lock_a(locks[a]);
@@ -108,7 +105,7 @@ KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Wo
           const float* v = mine->tile.row(r);
           const float* bias = packed.bias.data() + b * kBlock;
           const std::size_t count =
-              kernel.scan_row(v, bias, *best.thresholds(row), columns, mine->hits.data());
+              kernel.scan_row(v, bias, best.threshold(row), columns, mine->hits.data());
           for (std::size_t h = 0; h < count; ++h) {
             const std::size_t c = mine->hits[h];
             if (b * kBlock + c == row) continue;
@@ -132,7 +129,7 @@ KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Wo
         monitor.add(kBlock);
       },
       &monitor);
-  finish(best, data, data, options.metric, workers, monitor, graph);
+  finish(best, data, data, options, workers, monitor, graph);
   monitor.finish();
   return graph;
 }
@@ -141,11 +138,11 @@ KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queri
                      const KnnOptions& options, Workers& workers) {
   const std::size_t k = options.n_neighbors;
   KnnGraph graph{{queries.rows, k}, {queries.rows, k}};
-  const Scoring scoring(data, options.metric, workers);
+  const Scoring scoring(data, options.metric, options.p, workers);
   const Packed packed(queries, scoring, workers);
   const std::size_t data_blocks = (data.rows + kBlock - 1) / kBlock;
   Monitor monitor(options.progress, "neighbors", data_blocks * kBlock, "rows");
-  TopK best(queries.rows, std::min(with_margin(k), std::max<std::size_t>(data.rows, 2)), false);
+  TopK best(queries.rows, std::min(with_margin(k), std::max<std::size_t>(data.rows, 1)));
   std::vector<std::mutex> locks(packed.blocks());
   std::vector<std::unique_ptr<Scratch>> scratch(static_cast<std::size_t>(workers.size()));
   const Kernels& kernel = kernels();
@@ -165,14 +162,14 @@ KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queri
             bias.data());
         for (std::size_t q = 0; q < packed.blocks(); ++q) {
           if (monitor.cancelled()) return;
-          kernel.product(packed.block(q), packed.block_panels(q), block_panels.data(), panels,
-                         data.cols, mine->tile.data(), kBlock);
+          scoring.tile(packed.block(q), packed.block_panels(q), block_panels.data(), panels,
+                       mine->tile.data(), kBlock);
           const std::scoped_lock lock(locks[q]);
           for (std::size_t r = 0; r < packed.block_rows(q); ++r) {
             const std::size_t row = q * kBlock + r;
             const float* v = mine->tile.row(r);
             const std::size_t found =
-                kernel.scan_row(v, bias.data(), *best.thresholds(row), count, mine->hits.data());
+                kernel.scan_row(v, bias.data(), best.threshold(row), count, mine->hits.data());
             for (std::size_t h = 0; h < found; ++h) {
               const std::size_t c = mine->hits[h];
               best.push(row, v[c] + bias[c], static_cast<std::int32_t>(begin + c));
@@ -182,7 +179,7 @@ KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queri
         monitor.add(kBlock);
       },
       &monitor);
-  finish(best, data, queries, options.metric, workers, monitor, graph);
+  finish(best, data, queries, options, workers, monitor, graph);
   monitor.finish();
   return graph;
 }

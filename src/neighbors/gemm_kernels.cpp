@@ -2,6 +2,7 @@
 #if defined(__AVX2__)
 // GCC 12's own header trips over its undefined vectors (bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #endif
 
@@ -123,164 +124,6 @@ void product(const float* a, Size a_panels, const float* b, Size b_panels, Size 
 
 #endif
 
-#if defined(__AVX2__)
-
-// Numbers of at most 63 keep the sums of two products within 16 bits, where
-// vpmaddubsw would saturate otherwise. a is shifted by 64 to be unsigned, as
-// the instruction wants it; 64 times the sum of b is what that adds too much.
-#if defined(__AVX512F__)
-using Int = __m512i;
-inline Int zero_int() { return _mm512_setzero_si512(); }
-inline Int load_int(const void* p) { return _mm512_loadu_si512(p); }
-inline void store_int(std::int32_t* p, Int v) { _mm512_storeu_si512(p, v); }
-inline Int shifted(const std::int8_t* p) {
-  std::int32_t four;
-  __builtin_memcpy(&four, p, 4);
-  return _mm512_add_epi8(_mm512_set1_epi32(four), _mm512_set1_epi8(64));
-}
-inline Int subtract(Int x, Int y) { return _mm512_sub_epi32(x, y); }
-inline Int step(Int sum, Int a, Int b) {
-  return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), _mm512_set1_epi16(1)));
-}
-inline Int all_64() { return _mm512_set1_epi8(64); }
-constexpr Size kLanes = 16;
-constexpr int kRows = 8;
-#else
-using Int = __m256i;
-inline Int zero_int() { return _mm256_setzero_si256(); }
-inline Int load_int(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-inline void store_int(std::int32_t* p, Int v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
-}
-inline Int shifted(const std::int8_t* p) {
-  std::int32_t four;
-  __builtin_memcpy(&four, p, 4);
-  return _mm256_add_epi8(_mm256_set1_epi32(four), _mm256_set1_epi8(64));
-}
-inline Int subtract(Int x, Int y) { return _mm256_sub_epi32(x, y); }
-inline Int step(Int sum, Int a, Int b) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
-}
-inline Int all_64() { return _mm256_set1_epi8(64); }
-constexpr Size kLanes = 8;
-constexpr int kRows = 3;
-#endif
-
-void product_int(const std::int8_t* a, Size a_panels, const std::int8_t* b, Size b_panels,
-                 Size groups, std::int32_t* c, Size ldc) {
-  const Size stride = 4 * kPanel;
-  for (Size j = 0; j < b_panels; ++j) {
-    for (Size part = 0; part < kPanel; part += 3 * kLanes) {
-      const std::int8_t* b0 = b + j * stride * groups + 4 * part;
-      Int over[3] = {zero_int(), zero_int(), zero_int()};
-      for (Size k = 0; k < groups; ++k) {
-        for (Size v = 0; v < 3; ++v) {
-          over[v] = step(over[v], all_64(), load_int(b0 + k * stride + 4 * kLanes * v));
-        }
-      }
-      for (Size i = 0; i < a_panels; ++i) {
-        for (Size r = 0; r < kPanel; r += kRows) {
-          Int s[kRows][3];
-          for (auto& row : s) row[0] = row[1] = row[2] = zero_int();
-          const std::int8_t* x = a + i * stride * groups + 4 * r;
-          const std::int8_t* y = b0;
-          for (Size k = 0; k < groups; ++k, x += stride, y += stride) {
-            const Int y0 = load_int(y);
-            const Int y1 = load_int(y + 4 * kLanes);
-            const Int y2 = load_int(y + 8 * kLanes);
-#pragma GCC unroll 8
-            for (int q = 0; q < kRows; ++q) {
-              const Int u = shifted(x + 4 * q);
-              s[q][0] = step(s[q][0], u, y0);
-              s[q][1] = step(s[q][1], u, y1);
-              s[q][2] = step(s[q][2], u, y2);
-            }
-          }
-          for (int q = 0; q < kRows; ++q) {
-            for (Size v = 0; v < 3; ++v) {
-              store_int(c + (i * kPanel + r + q) * ldc + j * kPanel + part + v * kLanes,
-                        subtract(s[q][v], over[v]));
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-#else
-
-void product_int(const std::int8_t* a, Size a_panels, const std::int8_t* b, Size b_panels,
-                 Size groups, std::int32_t* c, Size ldc) {
-  const Size stride = 4 * kPanel;
-  for (Size i = 0; i < a_panels; ++i) {
-    for (Size j = 0; j < b_panels; ++j) {
-      for (Size r = 0; r < kPanel; ++r) {
-        std::int32_t s[kPanel] = {};
-        const std::int8_t* x = a + i * stride * groups + 4 * r;
-        const std::int8_t* y = b + j * stride * groups;
-        for (Size k = 0; k < groups; ++k, x += stride, y += stride) {
-          for (Size v = 0; v < kPanel; ++v) {
-            for (Size q = 0; q < 4; ++q) s[v] += x[q] * y[4 * v + q];
-          }
-        }
-        for (Size v = 0; v < kPanel; ++v) c[(i * kPanel + r) * ldc + j * kPanel + v] = s[v];
-      }
-    }
-  }
-}
-
-#endif
-
-#if defined(__AVX512F__)
-
-__attribute__((target("avx512vnni"))) void product_vnni(const std::int8_t* a, Size a_panels,
-                                                        const std::int8_t* b, Size b_panels,
-                                                        Size groups, std::int32_t* c, Size ldc) {
-  const Size stride = 4 * kPanel;
-  const __m512i by_64 = _mm512_set1_epi8(64);
-  for (Size j = 0; j < b_panels; ++j) {
-    const std::int8_t* b0 = b + j * stride * groups;
-    __m512i over[3] = {zero_int(), zero_int(), zero_int()};
-    for (Size k = 0; k < groups; ++k) {
-      for (Size v = 0; v < 3; ++v) {
-        over[v] = _mm512_dpbusd_epi32(over[v], by_64, load_int(b0 + k * stride + 64 * v));
-      }
-    }
-    for (Size i = 0; i < a_panels; ++i) {
-      for (Size r = 0; r < kPanel; r += 8) {
-        __m512i s[8][3];
-        for (auto& row : s) {
-          for (Size v = 0; v < 3; ++v) row[v] = _mm512_sub_epi32(zero_int(), over[v]);
-        }
-        const std::int8_t* x = a + i * stride * groups + 4 * r;
-        const std::int8_t* y = b0;
-        for (Size k = 0; k < groups; ++k, x += stride, y += stride) {
-          const __m512i y0 = load_int(y);
-          const __m512i y1 = load_int(y + 64);
-          const __m512i y2 = load_int(y + 128);
-#pragma GCC unroll 8
-          for (int q = 0; q < 8; ++q) {
-            std::int32_t four;
-            __builtin_memcpy(&four, x + 4 * q, 4);
-            const __m512i u = _mm512_add_epi8(_mm512_set1_epi32(four), by_64);
-            s[q][0] = _mm512_dpbusd_epi32(s[q][0], u, y0);
-            s[q][1] = _mm512_dpbusd_epi32(s[q][1], u, y1);
-            s[q][2] = _mm512_dpbusd_epi32(s[q][2], u, y2);
-          }
-        }
-        for (int q = 0; q < 8; ++q) {
-          for (Size v = 0; v < 3; ++v) {
-            store_int(c + (i * kPanel + r + q) * ldc + j * kPanel + v * 16, s[q][v]);
-          }
-        }
-      }
-    }
-  }
-}
-
-#endif
-
 #if defined(__AVX512F__)
 
 inline Size add_hits(std::uint32_t mask, Size at, Size count, std::uint16_t* hits) {
@@ -355,8 +198,128 @@ Size scan_column(const float* v, float bias, const float* thresholds, Size n, st
 
 #endif
 
-void to_float(const std::int32_t* c, float scale, Size n, float* v) {
-  for (Size j = 0; j < n; ++j) v[j] = static_cast<float>(c[j]) * scale;
+#if defined(__AVX512F__)
+
+void mirror(const float* from, float* to, Size ld) {
+  for (Size i = 0; i < kPanel; i += 16) {
+    for (Size j = 0; j < kPanel; j += 16) {
+      __m512 x[16], y[16];
+      for (Size r = 0; r < 16; ++r) x[r] = _mm512_loadu_ps(from + (i + r) * ld + j);
+      for (Size r = 0; r < 16; r += 2) {
+        y[r] = _mm512_unpacklo_ps(x[r], x[r + 1]);
+        y[r + 1] = _mm512_unpackhi_ps(x[r], x[r + 1]);
+      }
+      // Now x[4q + c] gets column c of every four, of rows 4q to 4q + 3.
+      for (Size r = 0; r < 16; r += 4) {
+        for (Size h = 0; h < 2; ++h) {
+          const __m512d a = _mm512_castps_pd(y[r + h]);
+          const __m512d b = _mm512_castps_pd(y[r + 2 + h]);
+          x[r + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+          x[r + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        }
+      }
+      for (Size c = 0; c < 4; ++c) {
+        const __m512 a = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88);
+        const __m512 b = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88);
+        const __m512 d = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
+        const __m512 e = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
+        _mm512_storeu_ps(to + (j + c) * ld + i, _mm512_shuffle_f32x4(a, b, 0x88));
+        _mm512_storeu_ps(to + (j + 4 + c) * ld + i, _mm512_shuffle_f32x4(d, e, 0x88));
+        _mm512_storeu_ps(to + (j + 8 + c) * ld + i, _mm512_shuffle_f32x4(a, b, 0xdd));
+        _mm512_storeu_ps(to + (j + 12 + c) * ld + i, _mm512_shuffle_f32x4(d, e, 0xdd));
+      }
+    }
+  }
+}
+
+#else
+
+void mirror(const float* from, float* to, Size ld) {
+  for (Size i = 0; i < kPanel; i += 8) {
+    for (Size c = 0; c < kPanel; ++c) {
+      for (Size r = 0; r < 8; ++r) to[c * ld + i + r] = from[(i + r) * ld + c];
+    }
+  }
+}
+
+#endif
+
+// Unsigned numbers in the order of falling scores, then rising indices.
+inline std::uint64_t key_of(float score, std::int32_t index) {
+  score += 0.0f;  // minus zero ties with zero
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &score, sizeof bits);
+  bits ^= (bits >> 31) != 0 ? 0u : 0x7fffffffu;
+  return static_cast<std::uint64_t>(bits) << 32 | static_cast<std::uint32_t>(index);
+}
+
+inline float threshold_of(std::uint64_t key) {
+  if (key == kNoKey) return -__builtin_inff();
+  auto bits = static_cast<std::uint32_t>(key >> 32);
+  bits ^= (bits >> 31) != 0 ? 0u : 0x7fffffffu;
+  float score;
+  __builtin_memcpy(&score, &bits, sizeof score);
+  return score;
+}
+
+// With the list k[0] < k[1] < …, putting in x makes each entry
+// min(k[l], max(x, k[l - 1])): no branch depends on where x belongs.
+#if defined(__AVX512F__)
+
+template <int kVectors>
+void offer_to(std::uint64_t* keys, const float* scores, const float* bias,
+              const std::int32_t* indices, Size n) {
+  __m512i k[kVectors];
+  for (int v = 0; v < kVectors; ++v) k[v] = _mm512_loadu_si512(keys + 8 * v);
+  std::uint64_t last = keys[8 * kVectors - 1];
+  float threshold = threshold_of(last);
+  for (Size j = 0; j < n; j += 16) {
+    const auto live = static_cast<__mmask16>(n - j >= 16 ? 0xffff : (1u << (n - j)) - 1);
+    const __m512 x = _mm512_add_ps(_mm512_maskz_loadu_ps(live, scores + j),
+                                   _mm512_maskz_loadu_ps(live, bias + j));
+    std::uint32_t mask = _mm512_mask_cmp_ps_mask(live, x, _mm512_set1_ps(threshold), _CMP_GE_OQ);
+    if (mask == 0) continue;
+    do {
+      const Size at = j + static_cast<Size>(__builtin_ctz(mask));
+      mask &= mask - 1;
+      const std::uint64_t key = key_of(scores[at] + bias[at], indices[at]);
+      const __m512i all = _mm512_set1_epi64(static_cast<long long>(key));
+      unsigned there = 0;
+      for (int v = 0; v < kVectors; ++v) there |= _mm512_cmpeq_epi64_mask(k[v], all);
+      if (there != 0) continue;
+      for (int v = kVectors - 1; v >= 0; --v) {
+        const __m512i before = v > 0 ? k[v - 1] : _mm512_setzero_si512();
+        k[v] = _mm512_min_epu64(k[v], _mm512_max_epu64(all, _mm512_alignr_epi64(k[v], before, 7)));
+      }
+    } while (mask != 0);
+    last = static_cast<std::uint64_t>(
+        _mm_extract_epi64(_mm512_extracti32x4_epi32(k[kVectors - 1], 3), 1));
+    threshold = threshold_of(last);
+  }
+  for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(keys + 8 * v, k[v]);
+}
+
+#endif
+
+void offer(std::uint64_t* keys, Size capacity, const float* scores, const float* bias,
+           const std::int32_t* indices, Size n) {
+#if defined(__AVX512F__)
+  if (capacity == 16) return offer_to<2>(keys, scores, bias, indices, n);
+  if (capacity == 24) return offer_to<3>(keys, scores, bias, indices, n);
+  if (capacity == 32) return offer_to<4>(keys, scores, bias, indices, n);
+#endif
+  float threshold = threshold_of(keys[capacity - 1]);
+  for (Size j = 0; j < n; ++j) {
+    const float score = scores[j] + bias[j];
+    if (!(score >= threshold)) continue;
+    const std::uint64_t key = key_of(score, indices[j]);
+    Size at = capacity;
+    while (at > 0 && keys[at - 1] > key) --at;
+    if (at == capacity || (at > 0 && keys[at - 1] == key)) continue;
+    for (Size l = capacity - 1; l > at; --l) keys[l] = keys[l - 1];
+    keys[at] = key;
+    threshold = threshold_of(keys[capacity - 1]);
+  }
 }
 
 double dot(const float* a, const float* b, Size n) {
@@ -389,12 +352,6 @@ double squared_distance(const float* a, const float* b, Size n) {
 
 }  // namespace
 
-const Kernels kKernels = {product,  product_int, scan_row,        scan_column,
-                          to_float, dot,         squared_distance};
-#if defined(__AVX512F__)
-extern const Kernels kKernelsVnni;
-const Kernels kKernelsVnni = {product,  product_vnni, scan_row,        scan_column,
-                              to_float, dot,          squared_distance};
-#endif
+const Kernels kKernels = {product, scan_row, scan_column, mirror, offer, dot, squared_distance};
 
 }  // namespace knowmap::neighbors::KNOWMAP_ISA

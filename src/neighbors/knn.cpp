@@ -3,6 +3,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "neighbors/rows.hpp"
 #include "neighbors/search.hpp"
@@ -10,6 +11,21 @@
 namespace knowmap {
 
 namespace {
+
+constexpr std::pair<Metric, std::string_view> kMetricNames[] = {
+    {Metric::euclidean, "euclidean"},
+    {Metric::cosine, "cosine"},
+    {Metric::inner_product, "inner_product"},
+    {Metric::correlation, "correlation"},
+    {Metric::manhattan, "manhattan"},
+    {Metric::chebyshev, "chebyshev"},
+    {Metric::minkowski, "minkowski"},
+    {Metric::canberra, "canberra"},
+    {Metric::braycurtis, "braycurtis"},
+    {Metric::hamming, "hamming"},
+    {Metric::jaccard, "jaccard"},
+    {Metric::precomputed, "precomputed"},
+};
 
 void check_options(MatrixView<const float> data, const KnnOptions& options) {
   if (options.n_neighbors == 0) {
@@ -24,26 +40,29 @@ void check_options(MatrixView<const float> data, const KnnOptions& options) {
     throw std::invalid_argument("data has " + std::to_string(data.rows) +
                                 " rows; row numbers go up to " + std::to_string(kMost));
   }
+  if (!(options.p >= 1)) {
+    throw std::invalid_argument("p must be at least 1, not " + std::to_string(options.p));
+  }
+  if (!(options.target_recall >= 0 && options.target_recall <= 1)) {
+    throw std::invalid_argument("target_recall must be from 0 to 1, not " +
+                                std::to_string(options.target_recall));
+  }
 }
 
 }  // namespace
 
 Metric metric_from_name(std::string_view name) {
-  if (name == "euclidean") return Metric::euclidean;
-  if (name == "cosine") return Metric::cosine;
-  if (name == "inner_product") return Metric::inner_product;
-  throw std::invalid_argument("unknown metric '" + std::string(name) +
-                              "'; known are euclidean, cosine, inner_product");
+  std::string known;
+  for (const auto& [metric, its_name] : kMetricNames) {
+    if (name == its_name) return metric;
+    known += (known.empty() ? "" : ", ") + std::string(its_name);
+  }
+  throw std::invalid_argument("unknown metric '" + std::string(name) + "'; known are " + known);
 }
 
 std::string_view metric_name(Metric metric) noexcept {
-  switch (metric) {
-    case Metric::euclidean:
-      return "euclidean";
-    case Metric::cosine:
-      return "cosine";
-    case Metric::inner_product:
-      return "inner_product";
+  for (const auto& [known, name] : kMetricNames) {
+    if (known == metric) return name;
   }
   return "unknown";
 }
@@ -51,6 +70,14 @@ std::string_view metric_name(Metric metric) noexcept {
 KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
   check_options(data, options);
   Workers workers(options.threads);
+  if (options.metric == Metric::precomputed) {
+    if (data.rows != data.cols) {
+      throw std::invalid_argument("precomputed distances must be a square matrix, not (" +
+                                  std::to_string(data.rows) + ", " + std::to_string(data.cols) +
+                                  ")");
+    }
+    return neighbors::precomputed_graph(data, true, options, workers);
+  }
   neighbors::check_finite(data, "data", workers);
   const bool exact =
       options.search == KnnOptions::Search::exact ||
@@ -62,11 +89,14 @@ KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
 KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries,
                    const KnnOptions& options) {
   check_options(data, options);
+  Workers workers(options.threads);
+  if (options.metric == Metric::precomputed) {
+    return neighbors::precomputed_graph(queries, false, options, workers);
+  }
   if (data.cols != queries.cols) {
     throw std::invalid_argument("queries have " + std::to_string(queries.cols) + " columns, data " +
                                 std::to_string(data.cols));
   }
-  Workers workers(options.threads);
   neighbors::check_finite(data, "data", workers);
   neighbors::check_finite(queries, "queries", workers);
   return neighbors::exact_query(data, queries, options, workers);

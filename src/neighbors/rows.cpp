@@ -34,9 +34,32 @@ void check_finite(MatrixView<const float> data, std::string_view what, Workers& 
   }
 }
 
-Scoring::Scoring(MatrixView<const float> data, Metric metric, Workers& workers)
-    : metric_(metric), dims_(data.cols) {
-  if (metric == Metric::cosine || data.empty()) return;
+const MetricKernel* metric_kernel(Metric metric) {
+  const MetricKernels& table = metric_kernels();
+  switch (metric) {
+    case Metric::manhattan:
+      return &table.manhattan;
+    case Metric::chebyshev:
+      return &table.chebyshev;
+    case Metric::minkowski:
+      return &table.minkowski;
+    case Metric::canberra:
+      return &table.canberra;
+    case Metric::braycurtis:
+      return &table.braycurtis;
+    case Metric::hamming:
+      return &table.hamming;
+    case Metric::jaccard:
+      return &table.jaccard;
+    default:
+      return nullptr;
+  }
+}
+
+Scoring::Scoring(MatrixView<const float> data, Metric metric, double p, Workers& workers)
+    : metric_(metric), dims_(data.cols), p_(static_cast<float>(p)), tile_(metric_kernel(metric)) {
+  const bool scaled = metric == Metric::euclidean || metric == Metric::inner_product;
+  if (!scaled || data.empty()) return;
   const std::size_t chunks = (data.rows + kGrain - 1) / kGrain;
   if (metric == Metric::euclidean) {
     // Sums over fixed runs, added up in their order: the same on any threads.
@@ -88,13 +111,52 @@ float Scoring::prepare(const float* row, float* out) const {
       }
       return static_cast<float>(-0.5 * kernels().dot(out, out, dims_));
     }
+    case Metric::correlation: {
+      double mean = 0;
+      for (std::size_t j = 0; j < dims_; ++j) mean += static_cast<double>(row[j]);
+      mean /= static_cast<double>(dims_);
+      double norm = 0;
+      for (std::size_t j = 0; j < dims_; ++j) {
+        const double x = static_cast<double>(row[j]) - mean;
+        norm += x * x;
+      }
+      const double by = norm > 0 ? 1 / std::sqrt(norm) : 0.0;
+      for (std::size_t j = 0; j < dims_; ++j) {
+        out[j] = static_cast<float>((static_cast<double>(row[j]) - mean) * by);
+      }
+      return 0;
+    }
     case Metric::inner_product:
+      for (std::size_t j = 0; j < dims_; ++j) {
+        out[j] = static_cast<float>(static_cast<double>(row[j]) * scale_);
+      }
+      return 0;
+    default:
       break;
   }
-  for (std::size_t j = 0; j < dims_; ++j) {
-    out[j] = static_cast<float>(static_cast<double>(row[j]) * scale_);
-  }
+  std::copy_n(row, dims_, out);
   return 0;
+}
+
+float ExactDistance::correlation(const float* a, const float* b) const {
+  const auto n = static_cast<double>(dims_);
+  double mean_a = 0, mean_b = 0;
+  for (std::size_t j = 0; j < dims_; ++j) {
+    mean_a += static_cast<double>(a[j]);
+    mean_b += static_cast<double>(b[j]);
+  }
+  mean_a /= n;
+  mean_b /= n;
+  double product = 0, norm_a = 0, norm_b = 0;
+  for (std::size_t j = 0; j < dims_; ++j) {
+    const double x = static_cast<double>(a[j]) - mean_a;
+    const double y = static_cast<double>(b[j]) - mean_b;
+    product += x * y;
+    norm_a += x * x;
+    norm_b += y * y;
+  }
+  if (norm_a <= 0 || norm_b <= 0) return 1;
+  return static_cast<float>(std::max(0.0, 1 - product / std::sqrt(norm_a * norm_b)));
 }
 
 float ExactDistance::operator()(const float* a, double norm_a, const float* b,
@@ -110,10 +172,22 @@ float ExactDistance::operator()(const float* a, double norm_a, const float* b,
       const double cosine = kernels().dot(a, b, dims_) / std::sqrt(norm_a * norm_b);
       return static_cast<float>(std::max(0.0, 1 - cosine));
     }
+    case Metric::correlation:
+      return correlation(a, b);
     case Metric::inner_product:
-      break;
+      return static_cast<float>(1 - kernels().dot(a, b, dims_));
+    default:
+      return static_cast<float>(kernel_->distance(a, b, dims_, p_));
   }
-  return static_cast<float>(1 - kernels().dot(a, b, dims_));
+}
+
+std::vector<double> all_norms(const ExactDistance& distance, MatrixView<const float> data,
+                              Workers& workers) {
+  std::vector<double> norms(distance.wants_norms() ? data.rows : 0);
+  workers.run_ranges(norms.size(), kGrain, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t i = begin; i < end; ++i) norms[i] = distance.norm(data.row(i));
+  });
+  return norms;
 }
 
 void rank_candidates(const ExactDistance& distance, MatrixView<const float> data,

@@ -7,6 +7,7 @@
 
 #include "knowmap/knn.hpp"
 #include "neighbors/kernels.hpp"
+#include "neighbors/metric_kernels.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap::neighbors {
@@ -15,22 +16,36 @@ namespace knowmap::neighbors {
 /// or infinity; `what` is the argument's name.
 void check_finite(MatrixView<const float> data, std::string_view what, Workers& workers);
 
-/// How rows become numbers whose products rank neighbours. For two rows x, y
-/// brought into this form, x·y + bias(y) ranks y among x's neighbours:
-/// euclidean: centred rows, bias -|y|²/2; cosine: rows of length 1; inner
-/// product: the rows. All are scaled by a power of two so that no square
-/// leaves float's range.
+/// How rows become numbers that rank neighbours. For two rows x, y brought into
+/// this form, score(x, y) + bias(y) ranks y among x's neighbours. For the metrics
+/// that are products in essence the score is x·y (euclidean: centred rows, bias
+/// -|y|²/2; cosine: rows of length 1; correlation: the same, each row less its
+/// mean first; inner product: the rows), all scaled by a power of two so that no
+/// square leaves float's range; for the others it falls with the distance.
 class Scoring {
  public:
-  Scoring(MatrixView<const float> data, Metric metric, Workers& workers);
+  Scoring(MatrixView<const float> data, Metric metric, double p, Workers& workers);
 
   /// Row `row` brought into form; answers its bias.
   float prepare(const float* row, float* out) const;
   std::size_t dims() const { return dims_; }
+  bool is_product() const { return tile_ == nullptr; }
+  /// c[r][j] = the score of a's row r and b's row j, for panels of prepared rows
+  /// (see Kernels::product).
+  void tile(const float* a, std::size_t a_panels, const float* b, std::size_t b_panels, float* c,
+            std::size_t ldc) const {
+    if (is_product()) {
+      kernels().product(a, a_panels, b, b_panels, dims_, c, ldc);
+    } else {
+      tile_->tile(a, a_panels, b, b_panels, dims_, p_, c, ldc);
+    }
+  }
 
  private:
   Metric metric_;
   std::size_t dims_;
+  float p_;
+  const MetricKernel* tile_;
   double scale_ = 1;
   std::vector<float> mean_;
 };
@@ -55,20 +70,33 @@ void pack(const Scoring& scoring, std::size_t rows, const RowOf& row_of, float* 
   }
 }
 
+/// The kernel of a metric that is no product of rows; null for the others.
+const MetricKernel* metric_kernel(Metric metric);
+
 /// Distances in the metric's own units, summed in double in a fixed order.
 class ExactDistance {
  public:
-  ExactDistance(Metric metric, std::size_t dims) : metric_(metric), dims_(dims) {}
-  /// |row|² for cosine, else 0: what `operator()` wants to know of both rows.
+  ExactDistance(Metric metric, double p, std::size_t dims)
+      : metric_(metric), p_(p), dims_(dims), kernel_(metric_kernel(metric)) {}
+  /// Whether `operator()` wants to know `norm` of both rows; 0 will do otherwise.
+  bool wants_norms() const { return metric_ == Metric::cosine; }
   double norm(const float* row) const {
-    return metric_ == Metric::cosine ? kernels().dot(row, row, dims_) : 0.0;
+    return wants_norms() ? kernels().dot(row, row, dims_) : 0.0;
   }
   float operator()(const float* a, double norm_a, const float* b, double norm_b) const;
 
  private:
+  float correlation(const float* a, const float* b) const;
+
   Metric metric_;
+  double p_;
   std::size_t dims_;
+  const MetricKernel* kernel_;
 };
+
+/// `norm` of every row; empty where the metric wants none.
+std::vector<double> all_norms(const ExactDistance& distance, MatrixView<const float> data,
+                              Workers& workers);
 
 /// Writes the nearest `indices.size()` of the candidates, nearest first and ties
 /// by the lower index; -1 and infinity where there are fewer.

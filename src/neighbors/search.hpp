@@ -5,11 +5,14 @@
 
 namespace knowmap::neighbors {
 
-// The two searches behind `knn_graph`, and `knn_query`. `data` has been checked.
+// The searches behind `knn_graph` and `knn_query`. `data` has been checked.
 KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Workers& workers);
 KnnGraph approximate_graph(MatrixView<const float> data, const KnnOptions& options,
                            Workers& workers);
 KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queries,
                      const KnnOptions& options, Workers& workers);
+/// The finite distances of each row, in order. `leave_self`: without the diagonal.
+KnnGraph precomputed_graph(MatrixView<const float> distances, bool leave_self,
+                           const KnnOptions& options, Workers& workers);
 
 }  // namespace knowmap::neighbors

@@ -1,43 +1,34 @@
 #include "neighbors/top_k.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
+
+#include "neighbors/kernels.hpp"
 
 namespace knowmap::neighbors {
 
-TopK::TopK(std::size_t rows, std::size_t capacity, bool repeats)
-    : capacity_(capacity),
-      repeats_(repeats),
-      keys_(rows * 2 * capacity),
-      counts_(rows, 0),
+TopK::TopK(std::size_t rows, std::size_t capacity)
+    : keys_(rows, (std::max<std::size_t>(capacity, 1) + 7) / 8 * 8, kNoKey),
       thresholds_(rows, -std::numeric_limits<float>::infinity()) {}
 
-void TopK::cut(std::size_t row) {
-  const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(row * 2 * capacity_);
-  auto end = begin + counts_[row];
-  const auto keep = static_cast<std::ptrdiff_t>(capacity_);
-  if (repeats_) {
-    std::sort(begin, end);
-    end = std::unique(begin, end);
-    if (end - begin < keep) {
-      counts_[row] = static_cast<std::uint32_t>(end - begin);
-      return;
-    }
-  } else {
-    std::nth_element(begin, begin + keep - 1, end);
-  }
-  counts_[row] = static_cast<std::uint32_t>(keep);
-  thresholds_[row] = score(begin[keep - 1]);
+void TopK::offer(std::size_t row, const float* scores, const float* bias,
+                 const std::int32_t* indices, std::size_t n) {
+  std::uint64_t* const keys = keys_.row(row);
+  kernels().offer(keys, keys_.cols(), scores, bias, indices, n);
+  const std::uint64_t last = keys[keys_.cols() - 1];
+  if (last == kNoKey) return;
+  auto bits = static_cast<std::uint32_t>(last >> 32);
+  bits ^= (bits >> 31) != 0 ? 0u : 0x7fffffffu;
+  std::atomic_ref(thresholds_[row]).store(std::bit_cast<float>(bits), std::memory_order_relaxed);
 }
 
-std::size_t TopK::take(std::size_t row, std::span<std::int32_t> out) {
-  const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(row * 2 * capacity_);
-  auto end = begin + counts_[row];
-  std::sort(begin, end);
-  if (repeats_) end = std::unique(begin, end);
-  const auto count = std::min({static_cast<std::size_t>(end - begin), capacity_, out.size()});
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(begin[i]));
+std::size_t TopK::take(std::size_t row, std::span<std::int32_t> out) const {
+  const std::uint64_t* keys = keys_.row(row);
+  const std::size_t most = std::min(keys_.cols(), out.size());
+  std::size_t count = 0;
+  for (; count < most && keys[count] != kNoKey; ++count) {
+    out[count] = static_cast<std::int32_t>(static_cast<std::uint32_t>(keys[count]));
   }
   return count;
 }

@@ -12,6 +12,7 @@
 #include "knowmap/error.hpp"
 #include "knowmap/knn.hpp"
 #include "neighbors/kernels.hpp"
+#include "neighbors/small_kernels.hpp"
 #include "neighbors/top_k.hpp"
 #include "support/random.hpp"
 
@@ -32,6 +33,64 @@ Matrix random_rows(std::size_t n, std::size_t d, std::uint64_t seed) {
     for (std::size_t j = 0; j < d; ++j) x(i, j) = static_cast<float>(normal(seed, i, j));
   }
   return x;
+}
+
+/// Rows on a curved sheet of few dimensions, as embeddings lie.
+Matrix sheet(std::size_t n, std::size_t few, std::size_t many, std::uint64_t seed) {
+  const Matrix low = random_rows(n, few, seed);
+  const Matrix turn = random_rows(few, many, seed + 1);
+  Matrix x(n, many);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < many; ++j) {
+      float sum = 0;
+      for (std::size_t l = 0; l < few; ++l) sum += low(i, l) * turn(l, j);
+      x(i, j) = std::sin(sum / 2);
+    }
+  }
+  return x;
+}
+
+/// The metrics that are no product, column by column in double, from their
+/// definitions.
+double other_distance(const float* a, const float* b, std::size_t d, Metric metric, double p) {
+  double mean_a = 0, mean_b = 0, ab = 0, aa = 0, bb = 0;
+  double sum = 0, most = 0, powers = 0, canberra = 0, both = 0, differ = 0, any = 0, one = 0;
+  for (std::size_t j = 0; j < d; ++j) {
+    mean_a += static_cast<double>(a[j]) / static_cast<double>(d);
+    mean_b += static_cast<double>(b[j]) / static_cast<double>(d);
+  }
+  for (std::size_t j = 0; j < d; ++j) {
+    const double x = static_cast<double>(a[j]), y = static_cast<double>(b[j]);
+    ab += (x - mean_a) * (y - mean_b);
+    aa += (x - mean_a) * (x - mean_a);
+    bb += (y - mean_b) * (y - mean_b);
+    sum += std::abs(x - y);
+    most = std::max(most, std::abs(x - y));
+    powers += std::pow(std::abs(x - y), p);
+    both += std::abs(x + y);
+    if (x != 0 || y != 0) canberra += std::abs(x - y) / (std::abs(x) + std::abs(y));
+    differ += x != y;
+    any += x != 0 || y != 0;
+    one += (x != 0) != (y != 0);
+  }
+  switch (metric) {
+    case Metric::correlation:
+      return aa < 1e-12 || bb < 1e-12 ? 1 : std::max(0.0, 1 - ab / std::sqrt(aa * bb));
+    case Metric::manhattan:
+      return sum;
+    case Metric::chebyshev:
+      return most;
+    case Metric::minkowski:
+      return std::pow(powers, 1 / p);
+    case Metric::canberra:
+      return canberra;
+    case Metric::braycurtis:
+      return both > 0 ? sum / both : 0;
+    case Metric::hamming:
+      return differ / static_cast<double>(d);
+    default:
+      return any > 0 ? one / any : 0;
+  }
 }
 
 double distance(const float* a, const float* b, std::size_t d, Metric metric) {
@@ -166,9 +225,11 @@ TEST(Knn, TheSameBytesForAnyNumberOfThreads) {
     KnnOptions o = exact(15, Metric::cosine, 1);
     o.search = search;
     const KnnGraph one = knn_graph(x, o);
-    for (const int threads : {2, 4, 7}) {
+    for (const int threads : {1, 2, 3, 4, 7}) {
       o.threads = threads;
-      EXPECT_TRUE(same_bytes(one, knn_graph(x, o))) << threads;
+      const KnnGraph again = knn_graph(x, o);
+      EXPECT_TRUE(same_bytes(one, again)) << threads;
+      EXPECT_EQ(one.recall, again.recall);
     }
   }
 }
@@ -190,18 +251,8 @@ TEST(Knn, QueriesEqualBruteForceAndDoNotDependOnOneAnother) {
 }
 
 TEST(Knn, TheApproximateSearchFindsNearlyAll) {
-  // Rows on a curved sheet of few dimensions, as embeddings lie.
   const std::size_t n = 6000;
-  const Matrix low = random_rows(n, 8, 10);
-  const Matrix turn = random_rows(8, 48, 11);
-  Matrix x(n, 48);
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < 48; ++j) {
-      float sum = 0;
-      for (std::size_t l = 0; l < 8; ++l) sum += low(i, l) * turn(l, j);
-      x(i, j) = std::sin(sum / 2);
-    }
-  }
+  const Matrix x = sheet(n, 8, 48, 10);
   for (const Metric metric : {Metric::cosine, Metric::euclidean}) {
     KnnOptions o = exact(15, metric);
     const KnnGraph truth = knn_graph(x, o);
@@ -233,7 +284,7 @@ TEST(Knn, MistakesAreNamed) {
   Matrix x = random_rows(3000, 4, 12);
   EXPECT_THROW(knn_graph(x, exact(0, Metric::cosine)), std::invalid_argument);
   EXPECT_THROW(knn_query(x, random_rows(2, 5, 1), exact(1, Metric::cosine)), std::invalid_argument);
-  EXPECT_THROW(metric_from_name("manhattan"), std::invalid_argument);
+  EXPECT_THROW(metric_from_name("mahalanobis"), std::invalid_argument);
   EXPECT_EQ(metric_from_name("inner_product"), Metric::inner_product);
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
@@ -267,55 +318,199 @@ TEST(Knn, ProgressIsReportedAndCancels) {
   }
 }
 
-TEST(TopK, KeepsTheBestWhateverTheOrder) {
-  for (const bool repeats : {false, true}) {
-    neighbors::TopK forth(1, 5, repeats);
-    neighbors::TopK back(1, 5, repeats);
-    std::vector<std::pair<float, std::int32_t>> pairs;
-    for (std::int32_t i = 0; i < 100; ++i) {
-      pairs.emplace_back(static_cast<float>(i * 37 % 20) - 10.0f, i);
-    }
-    for (const auto& [s, i] : pairs) forth.push(0, s, i);
-    if (repeats) {
-      for (const auto& [s, i] : pairs) forth.push(0, s, i);
-    }
-    std::reverse(pairs.begin(), pairs.end());
-    for (const auto& [s, i] : pairs) back.push(0, s, i);
-    std::sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first > b.first : a.second < b.second;
-    });
-    std::vector<std::int32_t> a(5), b(5);
-    ASSERT_EQ(forth.take(0, a), 5u);
-    ASSERT_EQ(back.take(0, b), 5u);
-    for (std::size_t r = 0; r < 5; ++r) {
-      EXPECT_EQ(a[r], pairs[r].second);
-      EXPECT_EQ(b[r], pairs[r].second);
+TEST(Knn, OtherMetricsEqualBruteForceInDouble) {
+  // Small whole numbers with zeros: ties, equal columns, and columns 0 in both.
+  Matrix x(530, 19);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x.data()[i] = static_cast<float>(std::max(0, static_cast<int>(bounded(mix(i), 9)) - 3));
+  }
+  std::fill_n(x.row(11), x.cols(), 0.0f);
+  std::fill_n(x.row(12), x.cols(), 0.0f);
+  std::fill_n(x.row(13), x.cols(), 2.0f);
+  for (const Metric metric :
+       {Metric::correlation, Metric::manhattan, Metric::chebyshev, Metric::minkowski,
+        Metric::canberra, Metric::braycurtis, Metric::hamming, Metric::jaccard}) {
+    SCOPED_TRACE(metric_name(metric));
+    KnnOptions o = exact(10, metric);
+    o.p = 3;
+    const KnnGraph found = knn_graph(x, o);
+    for (std::size_t i = 0; i < x.rows(); ++i) {
+      std::vector<double> all;
+      for (std::size_t j = 0; j < x.rows(); ++j) {
+        const double d = other_distance(x.row(i), x.row(j), x.cols(), metric, o.p);
+        if (j != i) all.push_back(d);
+        for (std::size_t r = 0; r < 10; ++r) {
+          if (found.indices(i, r) != static_cast<std::int32_t>(j)) continue;
+          ASSERT_NE(i, j);
+          ASSERT_NEAR(static_cast<double>(found.distances(i, r)), d, 1e-5);
+        }
+      }
+      std::sort(all.begin(), all.end());
+      for (std::size_t r = 0; r < 10; ++r) {
+        ASSERT_NEAR(static_cast<double>(found.distances(i, r)), all[r], 1e-5) << i << " " << r;
+      }
     }
   }
 }
 
-TEST(Kernels, IntegerProductsAreExact) {
-  using neighbors::kPanel;
-  const std::size_t groups = 7;
-  const std::size_t bytes = 2 * kPanel * 4 * groups;
-  std::vector<std::int8_t> a(bytes), b(bytes);
-  for (std::size_t i = 0; i < bytes; ++i) {
-    a[i] = static_cast<std::int8_t>(static_cast<int>(bounded(mix(i + 1), 127)) - 63);
-    b[i] =
-        i % 5 == 0 ? -63 : static_cast<std::int8_t>(static_cast<int>(bounded(mix(~i), 127)) - 63);
+TEST(Knn, EveryMetricHasItsName) {
+  for (int m = 0; m <= static_cast<int>(Metric::precomputed); ++m) {
+    const auto metric = static_cast<Metric>(m);
+    EXPECT_EQ(metric_from_name(metric_name(metric)), metric);
   }
-  std::vector<std::int32_t> c(4 * kPanel * kPanel);
-  neighbors::kernels().product_int(a.data(), 2, b.data(), 2, groups, c.data(), 2 * kPanel);
-  const auto at = [&](const std::vector<std::int8_t>& x, std::size_t row, std::size_t k) {
-    return static_cast<int>(
-        x[row / kPanel * kPanel * 4 * groups + k / 4 * 4 * kPanel + row % kPanel * 4 + k % 4]);
-  };
-  for (std::size_t i = 0; i < 2 * kPanel; ++i) {
-    for (std::size_t j = 0; j < 2 * kPanel; ++j) {
-      int sum = 0;
-      for (std::size_t k = 0; k < 4 * groups; ++k) sum += at(a, i, k) * at(b, j, k);
-      ASSERT_EQ(c[i * 2 * kPanel + j], sum) << i << " " << j;
+}
+
+TEST(Knn, PrecomputedDistancesAreTakenAsTheyAre) {
+  const float none = std::numeric_limits<float>::infinity();
+  Matrix d(3, 3, 0.0f);
+  d(0, 1) = 2, d(0, 2) = 1, d(1, 0) = none, d(1, 2) = -3, d(2, 0) = 4, d(2, 1) = 4;
+  const KnnGraph graph = knn_graph(d, exact(2, Metric::precomputed));
+  EXPECT_EQ(graph.indices(0, 0), 2);
+  EXPECT_EQ(graph.distances(0, 1), 2.0f);
+  EXPECT_EQ(graph.indices(1, 0), 2);
+  EXPECT_EQ(graph.indices(1, 1), -1);
+  EXPECT_EQ(graph.indices(2, 0), 0);
+  d(2, 0) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(knn_graph(d, exact(2, Metric::precomputed)), std::invalid_argument);
+  EXPECT_THROW(knn_graph(random_rows(3, 4, 1), exact(2, Metric::precomputed)),
+               std::invalid_argument);
+}
+
+/// The share of `truth` that `found` has, by index.
+double recall_of(const KnnGraph& found, const KnnGraph& truth) {
+  std::size_t hits = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const std::int32_t* row = found.indices.row(i);
+    for (std::size_t r = 0; r < truth.n_neighbors(); ++r) {
+      hits += std::count(row, row + found.n_neighbors(), truth.indices(i, r)) > 0;
     }
+  }
+  return static_cast<double>(hits) / static_cast<double>(truth.indices.size());
+}
+
+TEST(Knn, TheApproximateSearchTakesEveryMetric) {
+  Matrix x = sheet(3000, 5, 24, 20);
+  for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += 1.5f;
+  for (const Metric metric :
+       {Metric::inner_product, Metric::correlation, Metric::manhattan, Metric::chebyshev,
+        Metric::minkowski, Metric::canberra, Metric::braycurtis}) {
+    KnnOptions o = exact(10, metric);
+    const KnnGraph truth = knn_graph(x, o);
+    o.search = KnnOptions::Search::approximate;
+    const KnnGraph found = knn_graph(x, o);
+    EXPECT_GT(recall_of(found, truth), 0.97) << metric_name(metric);
+  }
+}
+
+TEST(Knn, RecallIsEstimatedAndWorkedTowards) {
+  // Rows without structure, which no partition divides well.
+  const Matrix x = random_rows(4000, 40, 21);
+  KnnOptions o = exact(15, Metric::euclidean);
+  const KnnGraph truth = knn_graph(x, o);
+  EXPECT_EQ(truth.recall, 1);
+  o.search = KnnOptions::Search::approximate;
+  o.target_recall = 0;
+  EXPECT_TRUE(std::isnan(knn_graph(x, o).recall));
+  o.target_recall = 0.01;
+  const KnnGraph low = knn_graph(x, o);
+  EXPECT_NEAR(low.recall, recall_of(low, truth), 0.03);
+  o.target_recall = 1;
+  const KnnGraph high = knn_graph(x, o);
+  EXPECT_NEAR(high.recall, recall_of(high, truth), 0.02);
+  EXPECT_GT(recall_of(high, truth), recall_of(low, truth));
+  // Where it may, the search ends with all pairs.
+  o.search = KnnOptions::Search::automatic;
+  o.exact_limit = 100;
+  if (high.recall < 1) {
+    const KnnGraph all = knn_graph(x, o);
+    EXPECT_EQ(all.recall, 1);
+    EXPECT_TRUE(same_bytes(all, truth));
+  }
+  o.target_recall = 1.5;
+  EXPECT_THROW(knn_graph(x, o), std::invalid_argument);
+}
+
+TEST(TopK, KeepsTheBestWhateverTheOrder) {
+  for (const std::size_t capacity : {8u, 16u, 24u, 32u, 40u}) {
+    neighbors::TopK forth(1, capacity);
+    neighbors::TopK back(1, capacity);
+    std::vector<float> scores, bias;
+    std::vector<std::int32_t> indices;
+    for (std::int32_t i = 0; i < 100; ++i) {
+      scores.push_back(i == 50 ? std::numeric_limits<float>::quiet_NaN()
+                               : static_cast<float>(i * 37 % 20) - 10.0f);
+      bias.push_back(static_cast<float>(i % 3));
+      indices.push_back(i);
+    }
+    for (int twice = 0; twice < 2; ++twice) {
+      forth.offer(0, scores.data(), bias.data(), indices.data(), 100);
+    }
+    std::vector<std::pair<float, std::int32_t>> pairs;
+    for (std::size_t i = 100; i-- > 0;) {
+      if (i == 50) continue;
+      back.push(0, scores[i] + bias[i], indices[i]);
+      pairs.emplace_back(-(scores[i] + bias[i]), indices[i]);
+    }
+    std::sort(pairs.begin(), pairs.end());
+    std::vector<std::int32_t> a(capacity), b(capacity);
+    ASSERT_EQ(forth.take(0, a), capacity);
+    ASSERT_EQ(back.take(0, b), capacity);
+    for (std::size_t r = 0; r < capacity; ++r) {
+      EXPECT_EQ(a[r], pairs[r].second);
+      EXPECT_EQ(b[r], pairs[r].second);
+    }
+    EXPECT_EQ(forth.threshold(0), -pairs[capacity - 1].first);
+  }
+}
+
+TEST(Kernels, SmallNumbersAreMultipliedExactly) {
+  using neighbors::kPanel;
+  const std::size_t d = 131, n = kPanel;
+  const std::size_t groups = (d + 3) / 4, stride = neighbors::small_stride(d);
+  Matrix x = random_rows(n, d, 30);
+  for (std::size_t i = 0; i < x.size(); i += 5) x.data()[i] = -100;  // cut to -63
+  const neighbors::SmallKernels& kernel = neighbors::small_kernels();
+  std::vector<std::uint8_t> bytes(n * stride);
+  std::vector<std::uint8_t> panel(neighbors::small_panel_bytes(groups));
+  std::vector<const std::uint8_t*> rows;
+  std::vector<std::int32_t> correction;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint8_t* row = bytes.data() + i * stride;
+    const std::int32_t sum = kernel.quantize(x.row(i), d, 20, row);
+    rows.push_back(row);
+    correction.push_back(64 * sum - 2048 * static_cast<std::int32_t>(d));
+    for (std::size_t k = 0; k < d; ++k) {
+      const float wanted = std::nearbyint(std::clamp(x(i, k) * 20, -63.0f, 63.0f));
+      ASSERT_EQ(static_cast<float>(row[k]) - 64, wanted);
+    }
+    for (std::size_t k = 0; k < 4 * groups; ++k) {
+      panel[k / 4 * 4 * kPanel + i * 4 + k % 4] = row[k];
+    }
+  }
+  std::memcpy(panel.data() + groups * 4 * kPanel, correction.data(), kPanel * 4);
+  Matrix scores(n, n);
+  std::vector<std::int32_t> products(n * n);
+  kernel.product(panel.data(), panel.data(), 1, groups, 1.0f, scores.data(), n);
+  for (const std::size_t count : {1u, 5u, 48u}) {
+    kernel.pairs(rows.data(), count, stride, products.data(), n);
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t j = i; j < count; ++j) {
+        int sum = 0;
+        for (std::size_t k = 0; k < d; ++k) sum += (rows[i][k] - 64) * (rows[j][k] - 64);
+        ASSERT_EQ(static_cast<int>(scores(i, j)), sum);
+        ASSERT_EQ(products[i * n + j] - correction[i] - correction[j], sum);
+      }
+    }
+  }
+}
+
+TEST(Kernels, MirrorTransposes) {
+  using neighbors::kPanel;
+  const Matrix from = random_rows(kPanel, 2 * kPanel, 31);
+  Matrix to(kPanel, 2 * kPanel, 0.0f);
+  neighbors::kernels().mirror(from.data(), to.data(), 2 * kPanel);
+  for (std::size_t i = 0; i < kPanel; ++i) {
+    for (std::size_t j = 0; j < kPanel; ++j) ASSERT_EQ(to(j, i), from(i, j));
   }
 }
 

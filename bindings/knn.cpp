@@ -8,11 +8,13 @@ namespace knowmap::python {
 
 namespace {
 
-KnnOptions options(std::size_t n_neighbors, const std::string& metric, std::optional<bool> exact,
-                   std::uint64_t seed, int threads, const py::object& progress) {
+KnnOptions options(std::size_t n_neighbors, const std::string& metric, double p,
+                   std::optional<bool> exact, std::uint64_t seed, int threads,
+                   const py::object& progress) {
   KnnOptions o;
   o.n_neighbors = n_neighbors;
   o.metric = metric_from_name(metric);
+  o.p = p;
   if (exact) o.search = *exact ? KnnOptions::Search::exact : KnnOptions::Search::approximate;
   o.seed = seed;
   o.threads = threads;
@@ -30,25 +32,28 @@ void register_knn(py::module_& m) {
   m.def(
       "knn_graph",
       [](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
-         std::optional<bool> exact, std::uint64_t random_state, int threads,
-         const py::object& progress) {
-        const KnnOptions o = options(n_neighbors, metric, exact, random_state, threads, progress);
+         double p, std::optional<bool> exact, std::uint64_t random_state, double target_recall,
+         int threads, const py::object& progress) {
+        KnnOptions o = options(n_neighbors, metric, p, exact, random_state, threads, progress);
+        o.target_recall = target_recall;
         const auto view = matrix_view(data);
         KnnGraph graph;
         {
           const py::gil_scoped_release nogil;
           graph = knn_graph(view, o);
         }
-        return arrays(std::move(graph));
+        const double recall = graph.recall;
+        return arrays(std::move(graph)) + py::make_tuple(recall);
       },
       py::arg("data"), py::kw_only(), py::arg("n_neighbors") = 15, py::arg("metric") = "cosine",
-      py::arg("exact") = py::none(), py::arg("random_state") = 0, py::arg("threads") = 0,
+      py::arg("p") = 2.0, py::arg("exact") = py::none(), py::arg("random_state") = 0,
+      py::arg("target_recall") = KnnOptions{}.target_recall, py::arg("threads") = 0,
       py::arg("progress") = py::none());
   m.def(
       "knn_query",
       [](const FloatArray& data, const FloatArray& queries, std::size_t n_neighbors,
-         const std::string& metric, int threads, const py::object& progress) {
-        const KnnOptions o = options(n_neighbors, metric, true, 0, threads, progress);
+         const std::string& metric, double p, int threads, const py::object& progress) {
+        const KnnOptions o = options(n_neighbors, metric, p, true, 0, threads, progress);
         const auto data_view = matrix_view(data);
         const auto query_view = matrix_view(queries);
         KnnGraph graph;
@@ -59,7 +64,8 @@ void register_knn(py::module_& m) {
         return arrays(std::move(graph));
       },
       py::arg("data"), py::arg("queries"), py::kw_only(), py::arg("n_neighbors") = 15,
-      py::arg("metric") = "cosine", py::arg("threads") = 0, py::arg("progress") = py::none());
+      py::arg("metric") = "cosine", py::arg("p") = 2.0, py::arg("threads") = 0,
+      py::arg("progress") = py::none());
 }
 
 }  // namespace knowmap::python

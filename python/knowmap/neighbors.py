@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,22 +11,51 @@ from knowmap import _core
 from knowmap.progress import Callback, callback
 
 
-def knn_graph(X: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, exact: bool | None = None,
-              random_state: int = 0, n_jobs: int = 0,
-              progress: bool | Callback = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The nearest other rows of each row: indices (n, k) int32 and distances (n, k) float32, nearest first.
+class KnnGraph(tuple[NDArray[np.int32], NDArray[np.float32]]):
+    """indices (n, k) int32 and distances (n, k) float32, nearest first: a pair, with `recall` beside it.
 
-    The row itself is left out; -1 and infinity fill up where there are fewer rows. metric: "cosine", "euclidean",
-    "inner_product" (1 - a·b). exact: None chooses by size. The same bytes on any number of threads. Raises ValueError
-    on NaN and infinity.
+    recall: 1.0 where all pairs were looked at, else estimated on rows drawn at random; None where none was asked for.
+    """
+
+    recall: float | None
+
+    def __new__(cls, indices: NDArray[np.int32], distances: NDArray[np.float32], recall: float) -> KnnGraph:
+        """Puts the pair together; a recall of NaN was not estimated."""
+        pair = super().__new__(cls, (indices, distances))
+        pair.recall = None if math.isnan(recall) else recall
+        return pair
+
+    @property
+    def indices(self) -> NDArray[np.int32]:
+        """Row numbers (n, k)."""
+        return self[0]
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """Distances (n, k)."""
+        return self[1]
+
+
+def knn_graph(X: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
+              exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97, n_jobs: int = 0,
+              progress: bool | Callback = False) -> KnnGraph:
+    """The nearest other rows of each row: `indices, distances = knn_graph(X)`, and `knn_graph(X).recall`.
+
+    X (n, d): float32; other numbers (float16, int8, float64) are converted. The row itself is left out; -1 and infinity
+    fill up where there are fewer rows. metric: "cosine", "euclidean", "inner_product" (1 - a·b), "correlation",
+    "manhattan", "chebyshev", "minkowski" (exponent p), "canberra", "braycurtis", "hamming", "jaccard", or
+    "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs up to 20,000 rows. target_recall: the
+    approximate search goes on while its estimate is below; 0 takes no estimate. The same bytes on any number of threads.
+    Raises ValueError on NaN and infinity.
     """
     with callback(progress) as report:
-        return _core.knn_graph(X, n_neighbors=n_neighbors, metric=metric, exact=exact, random_state=random_state,
-                               threads=n_jobs, progress=report)
+        return KnnGraph(*_core.knn_graph(X, n_neighbors=n_neighbors, metric=metric, p=p, exact=exact,
+                                         random_state=random_state, target_recall=target_recall, threads=n_jobs,
+                                         progress=report))
 
 
-def knn_query(X: ArrayLike, queries: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, n_jobs: int = 0,
-              progress: bool | Callback = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def knn_query(X: ArrayLike, queries: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
+              n_jobs: int = 0, progress: bool | Callback = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The rows of X nearest to each query, always exact; equal rows are found too."""
     with callback(progress) as report:
-        return _core.knn_query(X, queries, n_neighbors=n_neighbors, metric=metric, threads=n_jobs, progress=report)
+        return _core.knn_query(X, queries, n_neighbors=n_neighbors, metric=metric, p=p, threads=n_jobs, progress=report)

@@ -139,7 +139,7 @@ class ApproximateSearch {
       }
       join_leaves(*rows_, leaves, best_, locks_, workers_, &monitor_);
     }
-    join_neighbours(*rows_, best_, options_.n_neighbors, locks_, workers_, &monitor_);
+    join_neighbours(*rows_, best_, locks_, workers_, &monitor_);
   }
 
   /// Renumbers rows as they come in the leaves: near rows lie near in memory,

@@ -27,7 +27,7 @@ void join_leaves(const CandidateRows& rows, const std::vector<RowSet>& leaves, T
 /// One pass of NN-descent: offers every pair of rows that have a common
 /// neighbour, or are a common row's neighbours from either side, to both. Takes
 /// the neighbours as they stand when it starts, so threads don't matter.
-void join_neighbours(const CandidateRows& rows, TopK& best, std::size_t n_neighbors,
-                     RowLocks& locks, Workers& workers, Monitor* monitor);
+void join_neighbours(const CandidateRows& rows, TopK& best, RowLocks& locks, Workers& workers,
+                     Monitor* monitor);
 
 }  // namespace knowmap::neighbors

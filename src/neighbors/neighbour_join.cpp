@@ -49,9 +49,9 @@ struct Snapshot {
 
 }  // namespace
 
-void join_neighbours(const CandidateRows& rows, TopK& best, std::size_t n_neighbors,
-                     RowLocks& locks, Workers& workers, Monitor* monitor) {
-  const Snapshot snapshot(best, std::min({n_neighbors, best.capacity(), kForward}), workers);
+void join_neighbours(const CandidateRows& rows, TopK& best, RowLocks& locks, Workers& workers,
+                     Monitor* monitor) {
+  const Snapshot snapshot(best, std::min(best.capacity(), kForward), workers);
   const Kernels& kernel = kernels();
   workers.run_ranges(
       rows.size(), 256,

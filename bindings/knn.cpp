@@ -1,8 +1,10 @@
 #include "knowmap/knn.hpp"
 
+#include <memory>
 #include <optional>
 
 #include "common.hpp"
+#include "knowmap/pipeline.hpp"
 
 namespace knowmap::python {
 
@@ -31,9 +33,9 @@ py::tuple arrays(KnnGraph&& graph) {
 void register_knn(py::module_& m) {
   m.def(
       "knn_graph",
-      [](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
-         double p, std::optional<bool> exact, std::uint64_t random_state, double target_recall,
-         int threads, const py::object& progress) {
+      [](const FloatArray& data, std::size_t n_neighbors, const std::string& metric, double p,
+         std::optional<bool> exact, std::uint64_t random_state, double target_recall, int threads,
+         const py::object& progress) {
         KnnOptions o = options(n_neighbors, metric, p, exact, random_state, threads, progress);
         o.target_recall = target_recall;
         const auto view = matrix_view(data);
@@ -66,6 +68,44 @@ void register_knn(py::module_& m) {
       py::arg("data"), py::arg("queries"), py::kw_only(), py::arg("n_neighbors") = 15,
       py::arg("metric") = "cosine", py::arg("p") = 2.0, py::arg("threads") = 0,
       py::arg("progress") = py::none());
+  py::class_<KnnIndex>(m, "KnnIndex")
+      .def(py::init([](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
+                       double p, std::optional<bool> exact, std::uint64_t random_state,
+                       double target_recall, int threads, const py::object& progress) {
+             KnnOptions o = options(n_neighbors, metric, p, exact, random_state, threads, progress);
+             o.target_recall = target_recall;
+             const auto view = matrix_view(data);
+             const py::gil_scoped_release nogil;
+             return std::make_unique<KnnIndex>(view, o);
+           }),
+           py::arg("data"), py::kw_only(), py::arg("n_neighbors") = 15,
+           py::arg("metric") = "cosine", py::arg("p") = 2.0, py::arg("exact") = py::none(),
+           py::arg("random_state") = 0, py::arg("target_recall") = KnnOptions{}.target_recall,
+           py::arg("threads") = 0, py::arg("progress") = py::none())
+      .def(
+          "query",
+          [](const KnnIndex& self, const FloatArray& queries, std::size_t n_neighbors, int threads,
+             const py::object& progress) {
+            const KnnQueryOptions o{n_neighbors, threads, progress_callback(progress)};
+            const auto view = matrix_view(queries);
+            KnnGraph graph;
+            {
+              const py::gil_scoped_release nogil;
+              graph = self.query(view, o);
+            }
+            const double recall = graph.recall;
+            return arrays(std::move(graph)) + py::make_tuple(recall);
+          },
+          py::arg("queries"), py::kw_only(), py::arg("n_neighbors") = 0, py::arg("threads") = 0,
+          py::arg("progress") = py::none())
+      .def_property_readonly("recall", [](const KnnIndex& self) { return self.state().recall; })
+      .def_property_readonly("shape",
+                             [](const KnnIndex& self) {
+                               return py::make_tuple(self.state().data.rows(),
+                                                     self.state().data.cols());
+                             })
+      .def("save", &save_index, py::arg("path"))
+      .def_static("load", &load_index, py::arg("path"));
 }
 
 }  // namespace knowmap::python

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "knowmap/matrix.hpp"
 #include "knowmap/progress.hpp"
@@ -80,5 +82,53 @@ KNOWMAP_EXPORT KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions
 /// row's result does not depend on the other queries.
 KNOWMAP_EXPORT KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries,
                                   const KnnOptions& options = {});
+
+struct KnnQueryOptions {
+  /// Neighbours of each row; 0 = as many as the index was built for.
+  std::size_t n_neighbors = 0;
+  /// Threads, 0 = one for each core. The result does not depend on it.
+  int threads = 0;
+  ProgressCallback progress;
+};
+
+/// All of an index: what is saved.
+struct KnnIndexState {
+  KnnOptions options;
+  Matrix data;                        ///< the rows, (n, d)
+  std::vector<std::int32_t> leaders;  ///< rows that stand for a cell each; none = all are looked at
+  std::vector<std::int32_t> cells;    ///< each row's cell
+  std::size_t probes = 0;             ///< cells that a query looks at
+  double recall = 1;                  ///< estimated with so many
+};
+
+/// Rows that answer for new ones: built once, asked often. Each query's answer
+/// depends on that query alone. With few rows, or `Search::exact`, all are
+/// looked at; otherwise the rows around the random leaders nearest to the query
+/// (an inverted file), as many of them as reach `target_recall` on rows drawn at
+/// random, by 8-bit products, and the best recomputed. After construction all
+/// calls are const, and safe from several threads.
+class KNOWMAP_EXPORT KnnIndex {
+ public:
+  /// Keeps a copy of `data` (n, d), and a quarter of it more. Throws as
+  /// `knn_graph` does, and for `Metric::precomputed`.
+  explicit KnnIndex(MatrixView<const float> data, const KnnOptions& options = {});
+  KnnIndex(KnnIndex&&) noexcept;
+  KnnIndex& operator=(KnnIndex&&) noexcept;
+  ~KnnIndex();
+
+  /// The rows of the index nearest to each of `queries` (m, d), nearest first and
+  /// ties by the lower number. Equal rows are found too: nothing is left out.
+  KnnGraph query(MatrixView<const float> queries, const KnnQueryOptions& options = {}) const;
+
+  const KnnIndexState& state() const;
+  /// An index as it was when its state was taken. Throws `std::invalid_argument`
+  /// where the parts do not fit.
+  static KnnIndex from_state(KnnIndexState state);
+
+ private:
+  KnnIndex();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace knowmap

@@ -122,4 +122,12 @@ KNOWMAP_EXPORT KnowledgeMap build_map(const MapInput& input, Embedder& embedder,
                                       CheckpointStore& store, const MapOptions& options = {},
                                       const StoreOptions& storing = {});
 
+/// Writes an index of neighbours as one HDF5 file, its rows included, so that
+/// either the old file or the whole new one is there; `load_index` answers the
+/// same to the bit. Throws `CheckpointError`, and `std::invalid_argument` for an
+/// index without rows.
+KNOWMAP_EXPORT void save_index(const KnnIndex& index, const std::filesystem::path& file);
+/// Throws `CheckpointError` where the file is damaged or of another kind.
+KNOWMAP_EXPORT KnnIndex load_index(const std::filesystem::path& file);
+
 }  // namespace knowmap

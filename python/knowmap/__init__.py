@@ -25,7 +25,7 @@ from knowmap._core import (
 from knowmap.build import KnowledgeMap, build_map
 from knowmap.embedder import Embedder
 from knowmap.labeler import Explanation, KnnLabeler, Prediction, TopLabels, Vote
-from knowmap.neighbors import knn_graph, knn_query
+from knowmap.neighbors import KnnGraph, KnnIndex, knn_graph, knn_query
 from knowmap.projector import UmapProjector, level_density
 from knowmap.propagation import LabelPropagator
 from knowmap.regions import name_grid, name_regions, rename_regions
@@ -42,6 +42,8 @@ __all__ = [
     "Embedder",
     "Error",
     "Explanation",
+    "KnnGraph",
+    "KnnIndex",
     "KnnLabeler",
     "KnowledgeMap",
     "LabelPropagator",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,3 +62,51 @@ def knn_query(X: ArrayLike, queries: ArrayLike, n_neighbors: int = 15, metric: s
     """The rows of X nearest to each query, always exact; equal rows are found too."""
     with callback(progress) as report:
         return _core.knn_query(X, queries, n_neighbors=n_neighbors, metric=metric, p=p, threads=n_jobs, progress=report)
+
+
+class KnnIndex:
+    """Rows that answer for new ones: built once, asked often; saved as one HDF5 file.
+
+    X (n, d) is copied. Parameters are those of `knn_graph`; metric "precomputed" is refused. Up to 20,000 rows, or with
+    exact=True, every query looks at all rows; otherwise at those around the leaders nearest to it, as many as reach
+    target_recall on rows drawn at random. `recall` is that estimate, `shape` is (n, d).
+    """
+
+    def __init__(self, X: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
+                 exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97, n_jobs: int = 0,
+                 progress: bool | Callback = False) -> None:
+        """Builds the index."""
+        with callback(progress) as report:
+            self._core = _core.KnnIndex(X, n_neighbors=n_neighbors, metric=metric, p=p, exact=exact,
+                                        random_state=random_state, target_recall=target_recall, threads=n_jobs,
+                                        progress=report)
+
+    @property
+    def recall(self) -> float:
+        """The share of true neighbours that queries find, estimated; 1.0 where all rows are looked at."""
+        return self._core.recall
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._core.shape
+
+    def query(self, queries: ArrayLike, n_neighbors: int | None = None, *, n_jobs: int = 0,
+              progress: bool | Callback = False) -> KnnGraph:
+        """The rows nearest to each query (m, d): indices (m, k), distances (m, k). Equal rows are found too.
+
+        Each row's answer is the same whatever the other queries, and on any number of threads.
+        """
+        with callback(progress) as report:
+            return KnnGraph(*self._core.query(queries, n_neighbors=n_neighbors or 0, threads=n_jobs, progress=report))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes one HDF5 file, the rows included."""
+        self._core.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """What `save` wrote; answers the same to the bit. Raises CheckpointError where the file is damaged."""
+        index = cls.__new__(cls)
+        index._core = _core.KnnIndex.load(path)
+        return index

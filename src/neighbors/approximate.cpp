@@ -14,6 +14,7 @@
 
 #include "neighbors/float_rows.hpp"
 #include "neighbors/joins.hpp"
+#include "neighbors/sample.hpp"
 #include "neighbors/search.hpp"
 #include "neighbors/small_rows.hpp"
 #include "support/random.hpp"
@@ -25,45 +26,10 @@ namespace {
 /// Leaves that a row goes to in a partition.
 constexpr std::size_t kFanout = 5;
 constexpr std::size_t kPartitionsMost = 4;
-/// Rows that recall is estimated on: with 15 neighbours each, its standard error
-/// is about .003 at .97.
-constexpr std::size_t kSample = 256;
 /// Rows up to which all pairs are looked at where partitions don't suffice.
 constexpr std::size_t kAllPairsMost = 150000;
 /// Neighbours beyond which leaves would be too small to hold them.
 constexpr std::size_t kNeighborsMost = 256;
-
-/// Rows whose true neighbours are known.
-struct Sample {
-  Sample(MatrixView<const float> data, const KnnOptions& options, Workers& workers) {
-    RowSet all(data.rows);
-    std::iota(all.begin(), all.end(), 0);
-    rows = draw(all, std::min(kSample, all.size()),
-                random_bits(options.seed, RandomStage::sample, data.rows));
-    Matrix queries(rows.size(), data.cols);
-    for (std::size_t s = 0; s < rows.size(); ++s) {
-      std::copy_n(data.row(static_cast<std::size_t>(rows[s])), data.cols, queries.row(s));
-    }
-    KnnOptions asked = options;
-    asked.n_neighbors = options.n_neighbors + 1;  // one more: the row itself
-    const KnnGraph found = exact_query(data, queries, asked, workers);
-    farthest.resize(rows.size());
-    for (std::size_t s = 0; s < rows.size(); ++s) {
-      // The row itself is one of those at the least distance; but for the inner
-      // product, where a row need not be near itself.
-      std::size_t kept = 0;
-      for (std::size_t r = 0; r < asked.n_neighbors && kept < options.n_neighbors; ++r) {
-        if (found.indices(s, r) == rows[s]) continue;
-        farthest[s] = found.distances(s, r);
-        ++kept;
-      }
-    }
-  }
-
-  RowSet rows;
-  /// The distance of the last of each row's true neighbours.
-  std::vector<float> farthest;
-};
 
 class ApproximateSearch {
  public:
@@ -93,7 +59,7 @@ class ApproximateSearch {
         recall_ = std::numeric_limits<double>::quiet_NaN();
         return true;
       }
-      if (!sample) sample.emplace(data_, quiet(), workers_);
+      if (!sample) sample.emplace(data_, options_, workers_);
       recall_ = estimate(*sample);
       if (recall_ >= options_.target_recall) return true;
     }
@@ -121,12 +87,6 @@ class ApproximateSearch {
   }
 
  private:
-  KnnOptions quiet() const {
-    KnnOptions o = options_;
-    o.progress = nullptr;
-    return o;
-  }
-
   void add_partition(std::size_t part) {
     const std::size_t n = data_.rows;
     {
@@ -183,8 +143,7 @@ class ApproximateSearch {
     std::size_t found = 0;
     for (std::size_t s = 0; s < sample.rows.size(); ++s) {
       rank(place[static_cast<std::size_t>(sample.rows[s])], indices, distances);
-      // By distance, not by number: of equally far rows any will do.
-      for (const float distance : distances) found += distance <= sample.farthest[s];
+      found += sample.hits(s, distances);
     }
     return static_cast<double>(found) / static_cast<double>(k * sample.rows.size());
   }

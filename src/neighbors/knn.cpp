@@ -27,6 +27,10 @@ constexpr std::pair<Metric, std::string_view> kMetricNames[] = {
     {Metric::precomputed, "precomputed"},
 };
 
+}  // namespace
+
+namespace neighbors {
+
 void check_options(MatrixView<const float> data, const KnnOptions& options) {
   if (options.n_neighbors == 0) {
     throw std::invalid_argument("n_neighbors must be at least 1, not 0");
@@ -49,7 +53,7 @@ void check_options(MatrixView<const float> data, const KnnOptions& options) {
   }
 }
 
-}  // namespace
+}  // namespace neighbors
 
 Metric metric_from_name(std::string_view name) {
   std::string known;
@@ -68,7 +72,7 @@ std::string_view metric_name(Metric metric) noexcept {
 }
 
 KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
-  check_options(data, options);
+  neighbors::check_options(data, options);
   Workers workers(options.threads);
   if (options.metric == Metric::precomputed) {
     if (data.rows != data.cols) {
@@ -88,7 +92,7 @@ KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
 
 KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries,
                    const KnnOptions& options) {
-  check_options(data, options);
+  neighbors::check_options(data, options);
   Workers workers(options.threads);
   if (options.metric == Metric::precomputed) {
     return neighbors::precomputed_graph(queries, false, options, workers);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "neighbors/candidate_rows.hpp"
@@ -16,6 +17,24 @@ inline constexpr std::size_t kLeafAim = 400;
 
 /// `count` of the rows, drawn by the smallest hashes, in their order.
 RowSet draw(const RowSet& rows, std::size_t count, std::uint64_t key);
+
+/// Rows that others are assigned to, packed. `rows` must outlive it.
+class Leaders {
+ public:
+  /// At most 65,536 leaders.
+  Leaders(const CandidateRows& rows, std::span<const std::int32_t> leaders);
+
+  /// Writes the numbers of the `fanout` nearest leaders of each of `some` rows of
+  /// `others`, nearest first and ties by the lower one: (some.size(), fanout).
+  void nearest(const CandidateRows& others, std::span<const std::int32_t> some, std::size_t fanout,
+               std::uint16_t* out) const;
+
+ private:
+  const CandidateRows& rows_;
+  std::size_t count_;
+  std::vector<std::byte> panels_;
+  std::vector<float> bias_;
+};
 
 /// Divides all rows into overlapping leaves of near rows: each row goes to the
 /// `fanout` random leaders it is nearest to, and what then has more than 2.4 times

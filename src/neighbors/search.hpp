@@ -5,6 +5,9 @@
 
 namespace knowmap::neighbors {
 
+/// Throws `std::invalid_argument` for what is out of range.
+void check_options(MatrixView<const float> data, const KnnOptions& options);
+
 // The searches behind `knn_graph` and `knn_query`. `data` has been checked.
 KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Workers& workers);
 KnnGraph approximate_graph(MatrixView<const float> data, const KnnOptions& options,

@@ -41,13 +41,28 @@ SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, Worke
     : groups_((data.cols + 3) / 4),
       bytes_(data.rows, small_stride(data.cols)),
       correction_(data.rows) {
-  bias_.resize(data.rows);
   // The scale is set by how large entries are on the whole; the few beyond are
   // cut off, so that one outlier doesn't leave the others without digits.
   constexpr double kSpread = 5;
   const double root = root_mean_square(data, scoring, workers);
-  const float by = root > 0 ? static_cast<float>(kSmallMost / (kSpread * root)) : 0.0f;
-  scale_ = by > 0 ? 1 / (by * by) : 0.0f;
+  by_ = root > 0 ? static_cast<float>(kSmallMost / (kSpread * root)) : 0.0f;
+  scale_ = by_ > 0 ? 1 / (by_ * by_) : 0.0f;
+  fill(data, scoring, workers, monitor);
+}
+
+SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, const SmallRows& like,
+                     Workers& workers)
+    : groups_(like.groups_),
+      bytes_(data.rows, like.bytes_.cols()),
+      correction_(data.rows),
+      by_(like.by_),
+      scale_(like.scale_) {
+  fill(data, scoring, workers, nullptr);
+}
+
+void SmallRows::fill(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
+                     Monitor* monitor) {
+  bias_.resize(data.rows);
   workers.run_ranges(
       data.rows, kGrain,
       [&](std::size_t begin, std::size_t end, int) {
@@ -55,7 +70,7 @@ SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, Worke
         for (std::size_t i = begin; i < end; ++i) {
           bias_[i] = scoring.prepare(data.row(i), line.data());
           const std::int32_t sum =
-              small_kernels().quantize(line.data(), data.cols, by, bytes_.row(i));
+              small_kernels().quantize(line.data(), data.cols, by_, bytes_.row(i));
           correction_[i] =
               kSmallZero * sum - kSmallZero * kSmallZero / 2 * static_cast<std::int32_t>(data.cols);
         }

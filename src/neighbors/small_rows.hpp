@@ -13,6 +13,9 @@ class SmallRows final : public CandidateRows {
  public:
   SmallRows(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
             Monitor* monitor);
+  /// Other rows with the scale of `like`, to be scored with its rows.
+  SmallRows(MatrixView<const float> data, const Scoring& scoring, const SmallRows& like,
+            Workers& workers);
 
   void reorder(std::span<const std::int32_t> order) override;
   std::size_t panel_bytes() const override { return small_panel_bytes(groups_); }
@@ -22,10 +25,15 @@ class SmallRows final : public CandidateRows {
   void pair_scores(std::span<const std::int32_t> rows, float* out, std::size_t ld) const override;
 
  private:
+  void fill(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
+            Monitor* monitor);
+
   std::size_t groups_;
   BasicMatrix<std::uint8_t> bytes_;
   /// Half of what a pair's product of bytes has too much, for each row.
   std::vector<std::int32_t> correction_;
+  /// What an entry is multiplied with, and what a product of integers is.
+  float by_ = 0;
   float scale_ = 0;
 };
 

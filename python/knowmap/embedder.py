@@ -35,8 +35,8 @@ class Embedder:
         package ships, or a name on the Hugging Face hub ("owner/name"; without an owner, "sentence-transformers/name"),
         fetched once into its client's cache. Only what is not on disk and looks like such a name is asked for there.
     device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
-    precision: what the model computes in; embeddings are float32 in any case. "auto": the fastest that keeps the cosine to
-        float32's embeddings at 0.999, which loading measures; `report` says which and why. "float32", "bfloat16",
+    precision: what the model computes in; embeddings are float32 in any case. "auto": the fastest that keeps the cosine
+        to float32's embeddings at 0.999, which loading measures; `report` says which and why. "float32", "bfloat16",
         "float16" (on a CPU: 16-bit weights, float32 arithmetic), or "int8" (CPU; products in 8 bits, but those that
         would bring the cosine below 0.995).
     max_seq_length: longest text in tokens, special tokens counted; None = what the model's files say.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-
 from typing import Self
 
 import numpy as np
@@ -48,8 +47,8 @@ def knn_graph(X: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p:
     fill up where there are fewer rows. metric: "cosine", "euclidean", "inner_product" (1 - a·b), "correlation",
     "manhattan", "chebyshev", "minkowski" (exponent p), "canberra", "braycurtis", "hamming", "jaccard", or
     "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs up to 20,000 rows. target_recall: the
-    approximate search goes on while its estimate is below; 0 takes no estimate. The same bytes on any number of threads.
-    Raises ValueError on NaN and infinity.
+    approximate search goes on while its estimate is below; 0 takes no estimate. The same bytes on any number of
+    threads. Raises ValueError on NaN and infinity.
     """
     with callback(progress) as report:
         return KnnGraph(*_core.knn_graph(X, n_neighbors=n_neighbors, metric=metric, p=p, exact=exact,

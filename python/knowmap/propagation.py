@@ -53,9 +53,9 @@ class LabelPropagator(Estimator):
         codes, self.classes_ = encode_classes(y, self.unlabeled)
         with callback(self.progress) as report:
             if graph is None:
-                near = _core.knn_graph(X, n_neighbors=self.n_neighbors, metric=self.metric, threads=threads,
-                                       progress=report)
-                links = _core.link_neighbors(*near, weights=self.weights, threads=threads)
+                indices, distances, _ = _core.knn_graph(X, n_neighbors=self.n_neighbors, metric=self.metric,
+                                                        threads=threads, progress=report)
+                links = _core.link_neighbors(indices, distances, weights=self.weights, threads=threads)
             else:
                 graph = graph.tocsr()
                 links = graph.indptr, graph.indices, graph.data

@@ -63,7 +63,7 @@ void save_index(const KnnIndex& index, const std::filesystem::path& file) {
   }
   const store::Directory folder(folder_of(file));
   store::write_shard(folder, file.filename().string(),
-                     {{"kind", "knn_index"}, {"format", kFormat}, {"index", about.dump()}}, arrays,
+                     {{"kind", "knn_index"}, {"index_format", kFormat}, {"index", about.dump()}}, arrays,
                      store::IfThere::replace);
 }
 
@@ -71,8 +71,8 @@ KnnIndex load_index(const std::filesystem::path& file) {
   const store::Directory folder(folder_of(file));
   store::Shard shard(folder, file.filename().string(), store::Shard::File::keep_open);
   if (shard.text("kind") != "knn_index") shard.throw_damaged("it is not an index of neighbours");
-  if (shard.number("format") != kFormat) {
-    shard.throw_damaged("its format is " + std::to_string(shard.number("format")) +
+  if (shard.number("index_format") != kFormat) {
+    shard.throw_damaged("its format is " + std::to_string(shard.number("index_format")) +
                         ", this version reads " + std::to_string(kFormat));
   }
   try {

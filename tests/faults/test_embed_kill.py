@@ -42,7 +42,8 @@ def source(tmp_path_factory) -> Path:
 
 
 def embed(source: Path, out: Path) -> subprocess.Popen[str]:
-    arguments = ["embed", source, "--max-seq-length", "512", "--out", out, "--quiet", "--json"]
+    arguments = ["embed", source, "--max-seq-length", "512", "--commit-seconds", "0", "--out", out,
+                 "--quiet", "--json"]
     return subprocess.Popen([sys.executable, "-m", "knowmap", *map(str, arguments)], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
 

@@ -284,7 +284,7 @@ def test_version_and_help():
 @pytest.mark.parametrize(("name", "content", "options", "message"), [
     ("a.csv", "", [], "is empty"),
     ("a.csv", "body\nx\n", [], "no column 'text' in .*it has: body"),
-    ("a.csv", "text\nx\n", ["--metric", "hamming"], "hamming"),
+    ("a.csv", "text\nx\n", ["--metric", "hemming"], "hemming"),
     ("a.csv", "text\nx\n", ["--precision", "int3"], "int3"),
     ("a.jsonl", '{"text": 7}\n', [], "holds int in row 0, not text"),
 ])
@@ -306,7 +306,7 @@ def test_wrong_model(articles_file, tmp_path):
     cut = tmp_path / "cut"
     cut.mkdir()
     (cut / "config.json").write_text('{"model_type": "be')
-    for model, message in ((tmp_path / "nowhere", "no folder here"), (cut, "config.json")):
+    for model, message in ((tmp_path / "nowhere", "there is no folder"), (cut, "config.json")):
         assert message in refusal(MODEL, "build", articles_file, "--model", model, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -42,15 +42,28 @@ def test_a_row_does_not_depend_on_its_company(embedder, sample, embeddings):
 
 
 def test_a_row_does_not_depend_on_threads(model_folder, embedder, sample, embeddings):
-    one = km.Embedder(model_folder, precision=embedder.precision, threads=1)
+    one = km.Embedder(model_folder, threads=1)
     np.testing.assert_array_equal(one.encode([a["extract"] for a in sample[:50]], progress=False), embeddings[:50])
+
+
+def test_precisions_stay_close_to_float32(model_folder, embedder, sample, embeddings):
+    texts = [a["extract"] for a in sample[:60]]
+    full = km.Embedder(model_folder, precision="float32").encode(texts, progress=False)
+    for rows, bound in ((embeddings[:60], 0.999),
+                        (km.Embedder(model_folder, precision="bfloat16").encode(texts, progress=False), 0.9998),
+                        (km.Embedder(model_folder, precision="int8").encode(texts, progress=False), 0.995)):
+        assert (full * rows).sum(axis=1).min() >= bound
+    eight = km.Embedder(model_folder, precision="int8")
+    assert eight.precision == "int8" and "int8 products" in eight.fingerprint
+    assert eight.fingerprint != km.Embedder(model_folder, precision="bfloat16").fingerprint
 
 
 def test_properties_and_report(embedder, sample):
     embedder.encode([a["extract"] for a in sample[:20]], progress=False)
     assert (embedder.dimension, embedder.max_seq_length, embedder.device) == (384, 256, "cpu")
-    assert embedder.precision in ("float32", "bfloat16")
+    assert embedder.precision in ("float32", "bfloat16", "int8")
     report = embedder.report
+    assert report.precision == embedder.precision and report.precision_reason
     assert (report.texts, report.backoffs) == (20, 0)
     assert report.tokens == sum(map(len, embedder.tokenize([a["extract"] for a in sample[:20]])))
     assert report.batches > 0 and report.seconds > 0 and report.peak_bytes > 0
@@ -110,7 +123,7 @@ def test_a_text_of_fifty_megabytes(embedder):
 
 
 def test_wrong_models_and_options(model_folder, tmp_path):
-    with pytest.raises(km.ModelError, match="no folder here"):
+    with pytest.raises(km.ModelError, match="there is no folder"):
         km.Embedder(str(tmp_path / "nowhere"))
     (tmp_path / "file").write_text("x")
     with pytest.raises(km.ModelError, match="is a file"):

@@ -65,24 +65,6 @@ void embed(const int32_t* ids, const int32_t* positions, size_t rows, const floa
 
 // --- activation ------------------------------------------------------------------
 
-// x Phi(x), where Phi(x) - 1/2 is x times a polynomial in x^2 on [-4, 4] (least
-// squares, weighted towards the greatest error: 4e-6), and constant beyond: off
-// by 3e-5 |x| at the most, well under what bfloat16 keeps.
-inline Vec gelu_roughly(Vec x) {
-  const Vec near = max(-max(-x, splat(-4.0f)), splat(-4.0f));
-  const Vec u = near * near;
-  Vec p = splat(8.063429934e-11f);
-  p = p * u - 7.003475264e-09f;
-  p = p * u + 2.716158763e-07f;
-  p = p * u - 6.295003478e-06f;
-  p = p * u + 9.890811380e-05f;
-  p = p * u - 1.133922298e-03f;
-  p = p * u + 9.877477427e-03f;
-  p = p * u - 6.641059586e-02f;
-  p = p * u + 3.989227099e-01f;
-  return x * (near * p + 0.5f);
-}
-
 template <class T>
 void gelu(T* x, size_t n) {
   const size_t whole = n / kLanes * kLanes;

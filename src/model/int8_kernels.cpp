@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include "model/cpu_vec.hpp"
+
 namespace knowmap {
 namespace KNOWMAP_ISA {
 
@@ -15,58 +17,21 @@ namespace {
 // A tile is kTileRows rows by kTileVecs vectors of columns, its sums in
 // registers: 24 of 32 with AVX-512, 12 of 16 below.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16;
 constexpr int kTileRows = 6;
 constexpr int kTileVecs = 4;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8;
 constexpr int kTileRows = 4;
 constexpr int kTileVecs = 3;
 #else
-constexpr int kLanes = 4;
 constexpr int kTileRows = 2;
 constexpr int kTileVecs = 2;
 #endif
 constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns
 constexpr size_t kQuad = 4;  // numbers along the sum that one lane multiplies at a time
 
-typedef float Vec __attribute__((vector_size(kLanes * 4)));
-typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
-typedef uint32_t UintVec __attribute__((vector_size(kLanes * 4)));
-typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 typedef int8_t ByteVec __attribute__((vector_size(kLanes)));
 typedef int16_t ShortVec __attribute__((vector_size(kLanes * 4)));
 
-inline Vec load(const float* p) {
-  Vec v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-inline Vec load(const BFloat16* p) {
-  HalfVec h;
-  memcpy(&h, p, sizeof h);
-  return (Vec)(__builtin_convertvector(h, UintVec) << 16);
-}
-inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
-inline void store(BFloat16* p, Vec v) {
-#if defined(__AVX512BF16__)
-  const __m256bh h = _mm512_cvtneps_pbh((__m512)v);
-#else
-  UintVec bits = (UintVec)v;
-  bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const HalfVec h = __builtin_convertvector(bits, HalfVec);
-#endif
-  memcpy(p, &h, sizeof h);
-}
-inline float get(const float* p) { return *p; }
-inline float get(const BFloat16* p) {
-  const uint32_t bits = (uint32_t)p->bits << 16;
-  float f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
-inline Vec splat(float f) { return f - Vec{}; }
-inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
 
 inline void store_low_bytes(uint8_t* p, IntVec v) {
@@ -77,22 +42,6 @@ inline void store_low_bytes(uint8_t* p, IntVec v) {
   const ByteVec bytes = __builtin_convertvector(v, ByteVec);
   memcpy(p, &bytes, sizeof bytes);
 #endif
-}
-
-// The other half's lanes beside each lane's own.
-template <int kHalf>
-inline Vec swap_halves(Vec v) {
-  IntVec other;
-  for (int l = 0; l < kLanes; ++l) other[l] = l ^ kHalf;
-  return __builtin_shuffle(v, other);
-}
-template <int kHalf = kLanes / 2>
-inline float largest(Vec v) {
-  if constexpr (kHalf == 0) {
-    return v[0];
-  } else {
-    return largest<kHalf / 2>(max(v, swap_halves<kHalf>(v)));
-  }
 }
 
 // sum[l] + the products of the four unsigned bytes of a[l] and the four signed
@@ -123,22 +72,6 @@ inline IntVec add_products(IntVec sum, UintVec a, IntVec b) {
   return sum;
 #endif
 #endif
-}
-
-// As in cpu_kernels.cpp: x Phi(x) to 3e-5 |x|.
-inline Vec gelu_roughly(Vec x) {
-  const Vec near = max(-max(-x, splat(-4.0f)), splat(-4.0f));
-  const Vec u = near * near;
-  Vec p = splat(8.063429934e-11f);
-  p = p * u - 7.003475264e-09f;
-  p = p * u + 2.716158763e-07f;
-  p = p * u - 6.295003478e-06f;
-  p = p * u + 9.890811380e-05f;
-  p = p * u - 1.133922298e-03f;
-  p = p * u + 9.877477427e-03f;
-  p = p * u - 6.641059586e-02f;
-  p = p * u + 3.989227099e-01f;
-  return x * (near * p + 0.5f);
 }
 
 // --- rows --------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 #include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
+#include "pipeline/rows_file.hpp"
 #include "store/shard.hpp"
 
 namespace knowmap {
@@ -13,10 +14,6 @@ namespace knowmap {
 namespace {
 
 constexpr std::uint64_t kFormat = 1;
-
-std::filesystem::path folder_of(const std::filesystem::path& file) {
-  return file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-}
 
 std::vector<std::int32_t> read_numbers(store::Shard& shard, const char* name) {
   const auto found = shard.arrays().find(name);
@@ -28,19 +25,6 @@ std::vector<std::int32_t> read_numbers(store::Shard& shard, const char* name) {
   const store::Shard::Part part{found->second.offset, found->second.bytes, values.data()};
   shard.read({&part, 1});
   return values;
-}
-
-Matrix read_rows(store::Shard& shard) {
-  const auto found = shard.arrays().find("data");
-  if (found == shard.arrays().end() || found->second.element != store::Element::float32 ||
-      found->second.shape.size() != 2) {
-    shard.throw_damaged("it has no rows");
-  }
-  Matrix rows(found->second.shape[0], found->second.shape[1]);
-  if (rows.size() * sizeof(float) != found->second.bytes) shard.throw_damaged("its rows' shape");
-  const store::Shard::Part part{found->second.offset, found->second.bytes, rows.data()};
-  shard.read({&part, 1});
-  return rows;
 }
 
 }  // namespace
@@ -63,8 +47,8 @@ void save_index(const KnnIndex& index, const std::filesystem::path& file) {
   }
   const store::Directory folder(folder_of(file));
   store::write_shard(folder, file.filename().string(),
-                     {{"kind", "knn_index"}, {"index_format", kFormat}, {"index", about.dump()}}, arrays,
-                     store::IfThere::replace);
+                     {{"kind", "knn_index"}, {"index_format", kFormat}, {"index", about.dump()}},
+                     arrays, store::IfThere::replace);
 }
 
 KnnIndex load_index(const std::filesystem::path& file) {

@@ -5,6 +5,7 @@
 
 #include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
+#include "pipeline/rows_file.hpp"
 #include "store/shard.hpp"
 
 namespace knowmap {
@@ -40,27 +41,10 @@ std::vector<T> read(store::Shard& shard, const char* name) {
   return values;
 }
 
-Matrix read_rows(store::Shard& shard) {
-  const auto found = shard.arrays().find("data");
-  if (found == shard.arrays().end() || found->second.element != store::Element::float32 ||
-      found->second.shape.size() != 2) {
-    shard.throw_damaged("it has no rows");
-  }
-  Matrix rows(found->second.shape[0], found->second.shape[1]);
-  if (rows.size() * sizeof(float) != found->second.bytes) shard.throw_damaged("its rows' shape");
-  const store::Shard::Part part{found->second.offset, found->second.bytes, rows.data()};
-  shard.read({&part, 1});
-  return rows;
-}
-
 /// Small numbers are written so that they read back the same.
 template <class T>
 T number(const nlohmann::json& about, const char* name) {
   return about.at(name).get<T>();
-}
-
-std::filesystem::path folder_of(const std::filesystem::path& file) {
-  return file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
 }
 
 }  // namespace

@@ -25,6 +25,7 @@
 #include "support/mapped_file.hpp"
 #include "support/memory.hpp"
 #include "support/parallel.hpp"
+#include "support/team.hpp"
 
 namespace knowmap {
 
@@ -244,29 +245,45 @@ struct Embedder::Impl {
     check_ids(tokens.ids);
     const std::vector<Batch> batches = plan_batches(lengths, plan.batch_tokens);
     if (!model->resident()) return stream_unit(tokens, batches, plan, sink, monitor);
+    // Threads without a batch help the others: where texts are few, at a unit's
+    // end, where memory allows for fewer batches at a time than there are threads.
+    Team team;
+    const int threads = device.is_cpu() ? workers->size() : 1;
+    RunPlan shared = plan;
+    shared.chunk_rows = std::max<std::int64_t>(1, plan.chunk_rows * plan.workers / threads);
     const auto compute = [&](std::span<const std::size_t> texts, std::int64_t chunk_rows) {
       const c10::InferenceMode no_gradients;
       const PackedBatch packed = pack(tokens, texts);
-      const at::Tensor hidden =
-          model->forward(packed.view(), chunk_rows, [&monitor] { return monitor.cancelled(); });
+      // What is tried again in smaller chunks must take as little memory as it can.
+      Team* const helpers = chunk_rows < shared.chunk_rows ? nullptr : &team;
+      const at::Tensor hidden = model->forward(
+          packed.view(), chunk_rows, [&monitor] { return monitor.cancelled(); }, helpers);
       sink(hidden, packed.view(), texts);
       monitor.add(texts.size());
     };
-    BatchRunner runner(plan, lengths, compute, [this] { release_cache(device); });
-    // Fewer workers than threads only where memory is short.
-    const std::size_t lanes = static_cast<std::size_t>(plan.workers);
-    if (lanes >= static_cast<std::size_t>(workers->size())) {
-      workers->run(
-          batches.size(), [&](std::size_t i, int) { runner.run(batches[i]); }, &monitor);
-    } else {
-      std::atomic<std::size_t> next{0};
-      workers->run(
-          lanes,
-          [&](std::size_t, int) {
-            for (std::size_t i; (i = next.fetch_add(1)) < batches.size();) runner.run(batches[i]);
-          },
-          &monitor);
-    }
+    BatchRunner runner(shared, lengths, compute, [this] { release_cache(device); });
+    std::atomic<std::size_t> next{0};
+    std::atomic<int> lanes{0};
+    const auto run_batches = [&] {
+      const Team::Busy busy(team);
+      if (lanes++ >= plan.workers) return;
+      try {
+        for (std::size_t i; (i = next++) < batches.size() && !monitor.cancelled();) {
+          runner.run(batches[i]);
+        }
+      } catch (...) {
+        next = batches.size();
+        throw;
+      }
+    };
+    workers->run(
+        static_cast<std::size_t>(threads),
+        [&](std::size_t, int) {
+          run_batches();
+          const c10::InferenceMode no_gradients;
+          team.help();
+        },
+        &monitor);
     report.batches += runner.batches();
     report.backoffs += runner.backoffs();
     report.batch_tokens_final = static_cast<std::uint64_t>(runner.batch_tokens());

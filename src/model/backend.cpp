@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/positions.hpp"
@@ -25,6 +26,19 @@ std::vector<std::int32_t> table_positions(const PackedTokens& tokens,
       const bool padding = tokens.ids[static_cast<std::size_t>(i)] == tables.padding_id;
       positions.push_back(static_cast<std::int32_t>(padding ? tables.position_offset - 1 : next++));
     }
+  }
+  return positions;
+}
+
+std::vector<std::int32_t> positions_in_texts(const PackedTokens& tokens, std::int64_t first,
+                                             std::int64_t rows) {
+  std::vector<std::int32_t> positions;
+  const std::int64_t begin = tokens.offsets.front() + first;
+  const std::int64_t end = std::min(begin + rows, tokens.offsets.back());
+  auto text = std::upper_bound(tokens.offsets.begin(), tokens.offsets.end(), begin) - 1;
+  for (std::int64_t i = begin; i < end; ++i) {
+    while (i >= *(text + 1)) ++text;
+    positions.push_back(static_cast<std::int32_t>(i - *text));
   }
   return positions;
 }

@@ -9,6 +9,7 @@
 
 #include "model/activation.hpp"
 #include "model/architecture.hpp"
+#include "support/team.hpp"
 
 namespace knowmap {
 
@@ -125,14 +126,15 @@ class Backend {
   /// Cosines and sines of the positions before `length`, for `turn_heads`.
   at::Tensor rotary_table(const Rope& rope, std::int64_t length) const;
   /// Norms and turns the queries and keys of `qkv` where they are; its layout is
-  /// that of `attention`.
-  virtual void turn_heads(at::Tensor& qkv, const PackedTokens& tokens,
+  /// that of `attention`, its first row that of token `first`.
+  virtual void turn_heads(at::Tensor& qkv, const PackedTokens& tokens, std::int64_t first,
                           const HeadOptions& options) const = 0;
   /// Each text attends to itself. `qkv` (tokens, (heads + 2 kv_heads) · head_dim)
   /// holds all queries, then keys, then values of a token; `out` is (tokens,
-  /// heads · head_dim) and may be the queries' part of `qkv`.
+  /// heads · head_dim) and may be the queries' part of `qkv`. On the CPU the
+  /// team's idle threads help.
   virtual void attention(const at::Tensor& qkv, const PackedTokens& tokens,
-                         const AttentionOptions& options, at::Tensor& out) const = 0;
+                         const AttentionOptions& options, Team* team, at::Tensor& out) const = 0;
   /// out = norm(x), (rows, dim); `out` may be `x`.
   virtual void norm(const at::Tensor& x, const NormWeights& norm, at::Tensor& out) const = 0;
   /// out = layer_norm(x + residual), all (rows, dim); `out` may be `x` or `residual`.

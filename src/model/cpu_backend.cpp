@@ -49,7 +49,7 @@ const auto& linear_pointwise() {
 // Rows for which weights are laid out, and the most that go through a linear at
 // once: with them the widest activation stays in a core's second-level cache.
 constexpr std::int64_t kRows = 256;
-constexpr std::int64_t kRowMultiple = 32;
+constexpr std::int64_t kRowMultiple = 16;
 
 /// Rows from `first` on become 0.
 void clear_rows_from(at::Tensor& x, std::int64_t first) {
@@ -114,6 +114,63 @@ constexpr at::ScalarType kDtype = at::kFloat;
 template <>
 constexpr at::ScalarType kDtype<BFloat16> = at::kBFloat16;
 
+/// Some queries of one head of one text.
+struct AttentionPart {
+  std::int64_t row;  // of the text's first token
+  std::int64_t length;
+  std::int64_t head;
+  std::int64_t first_query;
+  std::int64_t last_query;
+};
+
+/// What a batch's attention falls into: so many queries at a time that laying the
+/// head's keys out anew for each part costs little.
+class AttentionParts {
+ public:
+  AttentionParts(const PackedTokens& tokens, std::int64_t heads) : tokens_(tokens), heads_(heads) {
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      const std::int64_t length = tokens.offsets[t + 1] - tokens.offsets[t];
+      const std::int64_t blocks = (length + kQueries - 1) / kQueries;
+      ends_.push_back((ends_.empty() ? 0 : ends_.back()) + heads * blocks);
+      scores_ += length * length;
+    }
+  }
+
+  std::size_t size() const { return static_cast<std::size_t>(ends_.empty() ? 0 : ends_.back()); }
+
+  AttentionPart operator[](std::size_t i) const {
+    const auto number = static_cast<std::int64_t>(i);
+    const auto found = std::upper_bound(ends_.begin(), ends_.end(), number);
+    const auto t = static_cast<std::size_t>(found - ends_.begin());
+    const std::int64_t within = number - (t == 0 ? 0 : ends_[t - 1]);
+    const std::int64_t length = tokens_.offsets[t + 1] - tokens_.offsets[t];
+    const std::int64_t first = within / heads_ * kQueries;
+    return {tokens_.offsets[t] - tokens_.offsets.front(), length, within % heads_, first,
+            std::min(length, first + kQueries)};
+  }
+
+  /// Parts that a thread takes at a time where `helpers` help, `width` numbers
+  /// being multiplied for a score: several times for each thread, yet so much
+  /// work that passing it on costs little.
+  std::size_t grain(int helpers, std::int64_t width) const {
+    if (helpers == 0 || scores_ == 0) return size();
+    const double work = 4.0 * static_cast<double>(scores_ * heads_ * width);
+    const auto most = static_cast<std::size_t>(work / kLeastWork);
+    return size() / std::clamp<std::size_t>(kTurns * static_cast<std::size_t>(helpers + 1), 1,
+                                            std::max<std::size_t>(most, 1));
+  }
+
+ private:
+  static constexpr std::int64_t kQueries = 512;
+  static constexpr std::size_t kTurns = 3;
+  static constexpr double kLeastWork = 1e6;  // operations: some 20 microseconds
+
+  const PackedTokens& tokens_;
+  std::int64_t heads_;
+  std::vector<std::int64_t> ends_;  // of each text's parts
+  std::int64_t scores_ = 0;         // of one head
+};
+
 template <class T>
 class CpuBackend final : public Backend {
  public:
@@ -177,16 +234,11 @@ class CpuBackend final : public Backend {
     return out;
   }
 
-  void turn_heads(at::Tensor& qkv, const PackedTokens& tokens,
+  void turn_heads(at::Tensor& qkv, const PackedTokens& tokens, std::int64_t first,
                   const HeadOptions& options) const override {
-    std::vector<std::int32_t> positions;
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
-        positions.push_back(static_cast<std::int32_t>(i - tokens.offsets[t]));
-      }
-    }
-    const auto part = [&](std::int64_t first, std::int64_t heads, const NormWeights& norm) {
-      row_kernels_.turn(rows(qkv) + first * options.head_dim, static_cast<std::size_t>(qkv.size(1)),
+    const std::vector<std::int32_t> positions = positions_in_texts(tokens, first, qkv.size(0));
+    const auto part = [&](std::int64_t head, std::int64_t heads, const NormWeights& norm) {
+      row_kernels_.turn(rows(qkv) + head * options.head_dim, static_cast<std::size_t>(qkv.size(1)),
                         positions.size(), static_cast<std::size_t>(heads),
                         static_cast<std::size_t>(options.head_dim),
                         norm ? floats(norm.gamma) : nullptr, static_cast<float>(norm.eps),
@@ -198,19 +250,11 @@ class CpuBackend final : public Backend {
   }
 
   void attention(const at::Tensor& qkv, const PackedTokens& tokens, const AttentionOptions& options,
-                 at::Tensor& out) const override {
+                 Team* team, at::Tensor& out) const override {
     const std::int64_t head_dim = options.head_dim;
     const std::int64_t group = options.heads / options.kv_heads;
     const std::int64_t width = options.heads * head_dim;
     if (out.is_contiguous()) clear_rows_from(out, tokens.tokens());
-    std::int64_t longest = 0;
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      longest = std::max(longest, tokens.offsets[t + 1] - tokens.offsets[t]);
-    }
-    at::Tensor scratch =
-        at::empty({static_cast<std::int64_t>(kernels_.attention_scratch(
-                      static_cast<std::size_t>(longest), static_cast<std::size_t>(head_dim)))},
-                  at::kFloat);
     AttentionShape shape;
     shape.head_dim = static_cast<std::size_t>(head_dim);
     shape.group = static_cast<std::size_t>(group);
@@ -223,20 +267,31 @@ class CpuBackend final : public Backend {
       shape.bias_stride = static_cast<std::size_t>(options.bias.size(1));
       shape.bias_zero = static_cast<std::size_t>(options.bias_zero);
     }
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      const std::int64_t begin = tokens.offsets[t] - tokens.offsets.front();
-      shape.length = static_cast<std::size_t>(tokens.offsets[t + 1] - tokens.offsets[t]);
-      const T* row = rows(qkv) + begin * qkv.size(1);
-      for (std::int64_t h = 0; h < options.kv_heads; ++h) {
+    const AttentionParts parts(tokens, options.kv_heads);
+    const std::size_t grain = parts.grain(team == nullptr ? 0 : team->idle(), group * head_dim);
+    run_ranges(team, parts.size(), grain, [&](std::size_t begin, std::size_t end) {
+      at::Tensor scratch;
+      AttentionShape own = shape;
+      for (std::size_t i = begin; i < end; ++i) {
+        const AttentionPart part = parts[i];
+        const std::int64_t h = part.head;
+        own.length = static_cast<std::size_t>(part.length);
+        own.first_query = static_cast<std::size_t>(part.first_query);
+        own.last_query = static_cast<std::size_t>(part.last_query);
         if (options.bias.defined()) {
-          shape.bias = floats(options.bias) + h * group * options.bias.size(1);
+          own.bias = floats(options.bias) + h * group * options.bias.size(1);
         }
+        const auto needed =
+            static_cast<std::int64_t>(kernels_.attention_scratch(own.length, own.head_dim));
+        if (!scratch.defined() || scratch.numel() < needed)
+          scratch = at::empty({needed}, at::kFloat);
+        const T* row = rows(qkv) + part.row * qkv.size(1);
         kernels_.attention(row + h * group * head_dim, row + width + h * head_dim,
-                           row + width + (options.kv_heads + h) * head_dim, shape,
-                           rows(out) + begin * out.stride(0) + h * group * head_dim,
+                           row + width + (options.kv_heads + h) * head_dim, own,
+                           rows(out) + part.row * out.stride(0) + h * group * head_dim,
                            scratch.data_ptr<float>());
       }
-    }
+    });
   }
 
   void norm(const at::Tensor& x, const NormWeights& norm, at::Tensor& out) const override {

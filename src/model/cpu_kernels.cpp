@@ -271,8 +271,9 @@ void attention(const T* q, const T* k, const T* v, const AttentionShape& shape, 
   memset(values + length * wide, 0, (keys - length) * wide * sizeof(float));
 
   for (size_t h = 0; h < shape.group; ++h) {
-    for (size_t first = 0; first < length; first += kTile) {
-      const size_t real = length - first < kTile ? length - first : kTile;
+    for (size_t first = shape.first_query; first < shape.last_query; first += kTile) {
+      const size_t left_queries = shape.last_query - first;
+      const size_t real = left_queries < kTile ? left_queries : kTile;
       for (size_t i = 0; i < real; ++i) {
         copy_row(q + (first + i) * shape.stride + h * head_dim, head_dim, shape.scale,
                  queries + i * head_dim);
@@ -439,8 +440,9 @@ void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v,
   pair_keys(k, shape.stride, length, head_dim, keys_t, keys);
   pair_values(v, shape.stride, length, head_dim, values, keys);
   for (size_t h = 0; h < shape.group; ++h) {
-    for (size_t first = 0; first < length; first += kTile) {
-      const size_t real = length - first < kTile ? length - first : kTile;
+    for (size_t first = shape.first_query; first < shape.last_query; first += kTile) {
+      const size_t left_queries = shape.last_query - first;
+      const size_t real = left_queries < kTile ? left_queries : kTile;
       const BFloat16* queries[kTile];
       float maximum[kTile];
       float total[kTile];

@@ -13,6 +13,9 @@ struct BFloat16 {
 /// One text's attention: which keys a query sees, and what is added to scores.
 struct AttentionShape {
   std::size_t length = 0;
+  /// Queries [first_query, last_query) are computed; `first_query` is a multiple of 8.
+  std::size_t first_query = 0;
+  std::size_t last_query = 0;
   std::size_t head_dim = 0;
   /// Query heads, side by side, that share one head of keys and values.
   std::size_t group = 1;

@@ -57,15 +57,9 @@ class GenericBackend final : public Backend {
     return tables.norm ? normed(sum, tables.norm) : sum;
   }
 
-  void turn_heads(at::Tensor& qkv, const PackedTokens& tokens,
+  void turn_heads(at::Tensor& qkv, const PackedTokens& tokens, std::int64_t first_token,
                   const HeadOptions& o) const override {
-    std::vector<std::int64_t> positions;
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      for (std::int64_t i = tokens.offsets[t]; i < tokens.offsets[t + 1]; ++i) {
-        positions.push_back(i - tokens.offsets[t]);
-      }
-    }
-    const at::Tensor where = at::tensor(positions, at::kLong).to(device_);
+    const at::Tensor where = to_device(positions_in_texts(tokens, first_token, qkv.size(0)));
     const auto part = [&](std::int64_t first, std::int64_t heads, const NormWeights& weights) {
       const at::Tensor view =
           qkv.narrow(1, first * o.head_dim, heads * o.head_dim).unflatten(1, {heads, o.head_dim});
@@ -87,7 +81,7 @@ class GenericBackend final : public Backend {
   }
 
   void attention(const at::Tensor& qkv, const PackedTokens& tokens, const AttentionOptions& o,
-                 at::Tensor& out) const override {
+                 Team* /*team*/, at::Tensor& out) const override {
     // Texts of one length go through the fused kernel together. No mask is
     // needed then, and a mask would keep some devices from the fused kernel.
     std::map<std::int64_t, std::vector<std::int64_t>> by_length;

@@ -11,6 +11,10 @@ namespace knowmap {
 std::vector<std::int32_t> table_positions(const PackedTokens& tokens,
                                           const EmbeddingTables& tables);
 
+/// Places within their texts of tokens [first, first + rows), where so many are left.
+std::vector<std::int32_t> positions_in_texts(const PackedTokens& tokens, std::int64_t first,
+                                             std::int64_t rows);
+
 /// Columns to spare that `AttentionOptions::bias` has.
 constexpr std::int64_t kBiasSlack = 32;
 

@@ -21,6 +21,25 @@ namespace {
 // Attention's products are so much narrower than the feed-forward's that they
 // may have this many times its rows at once.
 constexpr std::int64_t kNarrowChunks = 4;
+// Products lose a tenth of their rate at so few rows, and more with fewer.
+constexpr std::int64_t kFewRows = 16;
+
+/// Rows that a thread takes at a time: `most`, fewer where others are to help.
+std::int64_t rows_at_a_time(const at::Tensor& x, std::int64_t most, const Team* team) {
+  const std::int64_t threads = team == nullptr ? 1 : team->idle() + 1;
+  const std::int64_t even = (x.size(0) + threads - 1) / threads;
+  return std::min(most, (even + kFewRows - 1) / kFewRows * kFewRows);
+}
+
+/// task(begin, end) over the rows of `x`, `most` at a time.
+template <class Task>
+void run_ranges(Team* team, const at::Tensor& x, std::int64_t most, const Task& task) {
+  knowmap::run_ranges(team, static_cast<std::size_t>(x.size(0)),
+                      static_cast<std::size_t>(rows_at_a_time(x, most, team)),
+                      [&](std::size_t begin, std::size_t end) {
+                        task(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
+                      });
+}
 
 }  // namespace
 
@@ -178,11 +197,11 @@ std::shared_ptr<const Transformer::Layer> Transformer::read_layer(std::int64_t i
 // --- computing ---------------------------------------------------------------------
 
 at::Tensor Transformer::forward(const PackedTokens& tokens, std::int64_t chunk_rows,
-                                const StopSign& stop) const {
+                                const StopSign& stop, Team* team) const {
   Passage passage = begin(tokens);
   for (const auto& layer : layers_) {
     if (stop()) throw CancelledError("cancelled between two layers");
-    pass(*layer, passage, chunk_rows);
+    pass(*layer, passage, chunk_rows, team);
   }
   return finish(passage);
 }
@@ -204,9 +223,17 @@ Passage Transformer::begin(const PackedTokens& tokens) const {
   return passage;
 }
 
-void Transformer::pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const {
-  attend(layer, passage, chunk_rows);
-  feed_forward(layer, passage.x, chunk_rows);
+void Transformer::pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
+                       Team* team) const {
+  const at::Tensor context = attend(layer, passage, chunk_rows, team);
+  // From here to the end of the layer no row needs another.
+  run_ranges(team, passage.x, chunk_rows, [&](std::int64_t begin, std::int64_t end) {
+    at::Tensor rows = passage.x.slice(0, begin, end);
+    at::Tensor part = (*layer.attention_out)(context.slice(0, begin, end).contiguous());
+    join(rows, part, layer.attention_norm_out);
+    part.reset();
+    feed_forward(layer, rows);
+  });
 }
 
 at::Tensor Transformer::finish(Passage& passage) const {
@@ -224,72 +251,65 @@ void Transformer::join(at::Tensor& x, at::Tensor& y, const NormWeights& norm_out
   backend_->add(x, y);
 }
 
-void Transformer::attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const {
+at::Tensor Transformer::attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
+                               Team* team) const {
   const Architecture& a = architecture_;
-  at::Tensor& x = passage.x;
+  const at::Tensor& x = passage.x;
   const std::int64_t n = x.size(0);
-  const std::int64_t chunk = std::min(n, kNarrowChunks * chunk_rows);
-  const bool whole = chunk == n;
+  const Sight& sight = a.sights[static_cast<std::size_t>(layer.number)];
+  const bool turned = layer.query_norm || sight.rope >= 0;
+  const at::Tensor rotary =
+      sight.rope < 0 ? at::Tensor() : passage.rotary[static_cast<std::size_t>(sight.rope)];
 
   at::Tensor qkv;
-  for (std::int64_t i = 0; i < n; i += chunk) {
-    at::Tensor rows = x.slice(0, i, std::min(n, i + chunk));
+  const std::int64_t most = kNarrowChunks * chunk_rows;
+  const bool whole = rows_at_a_time(x, most, team) >= n;
+  if (!whole) qkv = at::empty({n, (a.heads + 2 * a.kv_heads) * a.head_dim}, x.options());
+  run_ranges(whole ? nullptr : team, x, most, [&](std::int64_t begin, std::int64_t end) {
+    at::Tensor rows = x.slice(0, begin, end);
     if (layer.attention_norm_in) {
       at::Tensor normed = at::empty(rows.sizes(), rows.options());
       backend_->norm(rows, layer.attention_norm_in, normed);
       rows = normed;
     }
-    const at::Tensor part = (*layer.qkv)(rows);
+    at::Tensor part = (*layer.qkv)(rows);
+    if (turned) {
+      backend_->turn_heads(
+          part, passage.tokens, begin,
+          {a.heads, a.kv_heads, a.head_dim, layer.query_norm, layer.key_norm, rotary});
+    }
     if (whole) {
       qkv = part;
-      break;
+    } else {
+      qkv.slice(0, begin, end).copy_(part);
     }
-    if (!qkv.defined()) qkv = at::empty({n, part.size(1)}, part.options());
-    qkv.slice(0, i, i + part.size(0)).copy_(part);
-  }
+  });
 
-  const Sight& sight = a.sights[static_cast<std::size_t>(layer.number)];
-  if (layer.query_norm || sight.rope >= 0) {
-    const at::Tensor rotary =
-        sight.rope < 0 ? at::Tensor() : passage.rotary[static_cast<std::size_t>(sight.rope)];
-    backend_->turn_heads(
-        qkv, passage.tokens,
-        {a.heads, a.kv_heads, a.head_dim, layer.query_norm, layer.key_norm, rotary});
-  }
-  // Where rows are many, what attention gives takes the place of the queries.
+  // Where rows are divided, what attention gives takes the place of the queries.
   const std::int64_t width = a.heads * a.head_dim;
   at::Tensor context = whole ? at::empty({n, width}, qkv.options()) : qkv.narrow(1, 0, width);
   backend_->attention(qkv, passage.tokens,
                       {a.heads, a.kv_heads, a.head_dim, a.attention_scale, sight, relative_bias_,
                        a.max_positions - 1},
-                      context);
-  if (whole) qkv.reset();
-  for (std::int64_t i = 0; i < n; i += chunk) {
-    at::Tensor rows = x.slice(0, i, std::min(n, i + chunk));
-    at::Tensor part = (*layer.attention_out)(context.slice(0, i, i + rows.size(0)).contiguous());
-    join(rows, part, layer.attention_norm_out);
-  }
+                      team, context);
+  return context;
 }
 
-void Transformer::feed_forward(const Layer& layer, at::Tensor& x, std::int64_t chunk) const {
+void Transformer::feed_forward(const Layer& layer, at::Tensor& rows) const {
   const Architecture& a = architecture_;
-  const bool fused = !a.gated && a.activation == Activation::gelu;
-  for (std::int64_t i = 0; i < x.size(0); i += chunk) {
-    at::Tensor rows = x.slice(0, i, std::min(x.size(0), i + chunk));
-    at::Tensor input = rows;
-    if (layer.feed_forward_norm_in) {
-      input = at::empty(rows.sizes(), rows.options());
-      backend_->norm(rows, layer.feed_forward_norm_in, input);
-    }
-    at::Tensor wide = (*layer.up)(input);
-    if (a.gated) {
-      wide = backend_->gate(wide, a.activation);
-    } else if (!fused) {
-      backend_->activate(wide, a.activation);
-    }
-    at::Tensor part = (*layer.down)(wide);
-    join(rows, part, layer.feed_forward_norm_out);
+  at::Tensor input = rows;
+  if (layer.feed_forward_norm_in) {
+    input = at::empty(rows.sizes(), rows.options());
+    backend_->norm(rows, layer.feed_forward_norm_in, input);
   }
+  at::Tensor wide = (*layer.up)(input);
+  if (a.gated) {
+    wide = backend_->gate(wide, a.activation);
+  } else if (a.activation != Activation::gelu) {  // which the product has done
+    backend_->activate(wide, a.activation);
+  }
+  at::Tensor part = (*layer.down)(wide);
+  join(rows, part, layer.feed_forward_norm_out);
 }
 
 }  // namespace knowmap

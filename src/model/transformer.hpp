@@ -9,6 +9,7 @@
 #include "model/backend.hpp"
 #include "model/model_files.hpp"
 #include "model/weights.hpp"
+#include "support/team.hpp"
 
 namespace knowmap {
 
@@ -39,9 +40,10 @@ class Transformer {
   ~Transformer();
 
   /// The last hidden state (tokens, hidden_size). `chunk_rows` bounds the rows
-  /// that the widest activations exist for at a time.
-  at::Tensor forward(const PackedTokens& tokens, std::int64_t chunk_rows,
-                     const StopSign& stop) const;
+  /// that the widest activations exist for at a time on one thread. The team's
+  /// idle threads help.
+  at::Tensor forward(const PackedTokens& tokens, std::int64_t chunk_rows, const StopSign& stop,
+                     Team* team = nullptr) const;
 
   /// `tokens` must outlive the passage.
   Passage begin(const PackedTokens& tokens) const;
@@ -49,7 +51,8 @@ class Transformer {
   void read_layers();
   /// Reads layer `i` from the file, and tells the system that its pages may go.
   std::shared_ptr<const Layer> read_layer(std::int64_t i) const;
-  void pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const;
+  void pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
+            Team* team = nullptr) const;
   /// (tokens, hidden_size)
   at::Tensor finish(Passage& passage) const;
 
@@ -73,8 +76,10 @@ class Transformer {
   NormWeights read_norm(const std::string& name, std::int64_t dim) const;
   std::unique_ptr<Linear> read_linear(const std::vector<std::string>& names, std::int64_t out,
                                       std::int64_t in, bool bias, Activation activation) const;
-  void attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows) const;
-  void feed_forward(const Layer& layer, at::Tensor& x, std::int64_t chunk_rows) const;
+  /// What attention gives each row, before its output's product.
+  at::Tensor attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
+                    Team* team) const;
+  void feed_forward(const Layer& layer, at::Tensor& rows) const;
   /// x = x + y, with the norm that follows, where one does.
   void join(at::Tensor& x, at::Tensor& y, const NormWeights& norm_out) const;
 

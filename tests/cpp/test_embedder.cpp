@@ -134,8 +134,14 @@ TEST_F(EmbedderTest, RowsComeInTheCallersOrderWithLengthOne) {
 TEST_F(EmbedderTest, BytesDependNeitherOnThreadsNorOnTheBudget) {
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
     const Matrix rows = load(512, 1, precision).encode(texts_);
-    for (const int threads : {2, 4, 7}) {
-      EXPECT_TRUE(equal(rows, load(100, threads, precision).encode(texts_)));
+    for (const int threads : {2, 3, 4, 7}) {
+      Embedder embedder = load(100, threads, precision);
+      EXPECT_TRUE(equal(rows, embedder.encode(texts_)));
+      // Fewer texts than threads: they are divided.
+      for (std::size_t i = 0; i < texts_.size(); ++i) {
+        const Matrix alone = embedder.encode(std::span(texts_).subspan(i, 1));
+        ASSERT_EQ(std::memcmp(alone.data(), rows.row(i), rows.cols() * sizeof(float)), 0) << i;
+      }
     }
   }
 }
@@ -167,13 +173,19 @@ TEST_F(EmbedderTest, AFailureAtAnyAllocationLeavesTheSameRows) {
   embedder.encode(texts_);
   const std::int64_t allocations = allocator().count();
   ASSERT_GT(allocations, 50);
+  std::int64_t failed = 0;
   for (std::int64_t at = 0; at < allocations; ++at) {
     allocator().arm([at](std::int64_t n) { return n == at; });
     const Matrix rows = embedder.encode(texts_);
+    const std::int64_t failures = allocator().failures();
     allocator().arm(nullptr);
     ASSERT_TRUE(equal(expected, rows)) << "allocation " << at;
-    ASSERT_EQ(embedder.report().backoffs, 1u) << "allocation " << at;
+    // How many there are depends on how many threads help at the time.
+    ASSERT_EQ(embedder.report().backoffs, static_cast<std::uint64_t>(failures))
+        << "allocation " << at;
+    failed += failures;
   }
+  EXPECT_GT(failed, allocations * 3 / 4);
 }
 
 TEST_F(EmbedderTest, BurstsOfFailuresAreSurvived) {
@@ -184,7 +196,9 @@ TEST_F(EmbedderTest, BurstsOfFailuresAreSurvived) {
       allocator().arm([=](std::int64_t n) { return n >= first && n < first + length; });
       const Matrix rows = embedder.encode(texts_);
       EXPECT_TRUE(equal(expected, rows));
-      EXPECT_EQ(embedder.report().backoffs, static_cast<std::uint64_t>(length));
+      // Threads that share a batch fail together.
+      EXPECT_GE(embedder.report().backoffs, 1u);
+      EXPECT_LE(embedder.report().backoffs, static_cast<std::uint64_t>(length));
     }
   }
   // Failures to the end, so close to one another that whole batches rarely pass.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "knowmap/error.hpp"
 #include "support/parallel.hpp"
 #include "support/random.hpp"
+#include "support/team.hpp"
 
 namespace knowmap {
 namespace {
@@ -67,6 +69,78 @@ TEST(Workers, CancelIsAnsweredWithinATenthOfASecond) {
 }
 
 TEST(Workers, NegativeThreadsAreRefused) { EXPECT_THROW(Workers(-1), std::invalid_argument); }
+
+/// `threads` threads of which the first `busy` do `own` and then help.
+void run_team(Team& team, int threads, int busy, const std::function<void()>& own) {
+  std::vector<std::thread> all;
+  for (int t = 0; t < threads; ++t) {
+    all.emplace_back([&, t] {
+      if (t < busy) {
+        const Team::Busy mine(team);
+        own();
+      }
+      team.help();
+    });
+  }
+  for (std::thread& thread : all) thread.join();
+}
+
+TEST(Team, EveryRangeIsDoneOnceBeforeTheCallReturns) {
+  for (const int busy : {1, 2, 4}) {
+    Team team;
+    run_team(team, 4, busy, [&] {
+      for (int round = 0; round < 300; ++round) {
+        std::vector<int> seen(101, 0);
+        team.run_ranges(seen.size(), 7, [&](std::size_t begin, std::size_t end) {
+          EXPECT_LE(end, begin + 7);
+          for (std::size_t i = begin; i < end; ++i) ++seen[i];
+        });
+        EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](int s) { return s == 1; }));
+      }
+    });
+    EXPECT_EQ(team.idle(), 0);
+  }
+}
+
+TEST(Team, IdleThreadsHelp) {
+  Team team;
+  std::atomic<int> inside{0};
+  run_team(team, 3, 1, [&] {
+    while (team.idle() < 2) std::this_thread::yield();
+    // No range ends before all three have begun: three threads must be at it.
+    team.run_ranges(3, 1, [&](std::size_t, std::size_t) {
+      ++inside;
+      while (inside < 3) std::this_thread::yield();
+    });
+  });
+  EXPECT_EQ(inside, 3);
+}
+
+TEST(Team, AnExceptionReachesTheThreadThatOfferedTheRanges) {
+  Team team;
+  std::atomic<int> caught{0};
+  run_team(team, 4, 2, [&] {
+    for (int round = 0; round < 100; ++round) {
+      const auto fail = [&](std::size_t begin, std::size_t) {
+        if (begin == 20) throw std::runtime_error("range 20");
+      };
+      try {
+        team.run_ranges(40, 1, fail);
+      } catch (const std::runtime_error& error) {
+        EXPECT_STREQ(error.what(), "range 20");
+        ++caught;
+      }
+    }
+  });
+  EXPECT_EQ(caught, 200);
+}
+
+TEST(Team, HelpEndsAtOnceWhereNobodyIsBusy) {
+  Team team;
+  team.help();
+  team.run_ranges(3, 1, [](std::size_t, std::size_t) {});
+  run_ranges(nullptr, 3, 1, [](std::size_t begin, std::size_t end) { EXPECT_EQ(end, begin + 1); });
+}
 
 TEST(Random, BitsDependOnEveryPartOfTheKey) {
   const auto base = random_bits(1, RandomStage::negative, 2, 3);

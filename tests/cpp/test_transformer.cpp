@@ -1,8 +1,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "knowmap/error.hpp"
@@ -89,6 +91,28 @@ TEST_F(Backends, ATextsBytesDoNotDependOnItsBatchNorOnChunks) {
   }
 }
 
+TEST_F(Backends, ATeamMakesTheSameBytes) {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const auto model = load(make_cpu_backend(type));
+    const Texts texts{64, 33, 5, 5};
+    const at::Tensor alone = model->forward(texts.packed(), 256, kGoOn);
+    for (const int helpers : {1, 2, 6}) {
+      Team team;
+      std::vector<std::thread> threads;
+      {
+        const Team::Busy busy(team);
+        for (int i = 0; i < helpers; ++i) threads.emplace_back([&team] { team.help(); });
+        while (team.idle() < helpers) std::this_thread::yield();
+        EXPECT_TRUE(at::equal(alone, model->forward(texts.packed(), 256, kGoOn, &team)));
+        EXPECT_THROW(model->forward(
+                         texts.packed(), 256, [] { return true; }, &team),
+                     CancelledError);
+      }
+      for (std::thread& thread : threads) thread.join();
+    }
+  }
+}
+
 TEST_F(Backends, AStopSignStopsBetweenLayers) {
   const auto model = load(make_cpu_backend(at::kFloat));
   const Texts texts{5};
@@ -143,6 +167,7 @@ std::vector<double> plain_attention(const std::vector<float>& qkv, int length, i
 AttentionShape one_head(int length, int head_dim) {
   AttentionShape shape;
   shape.length = static_cast<std::size_t>(length);
+  shape.last_query = shape.length;
   shape.head_dim = static_cast<std::size_t>(head_dim);
   shape.stride = 3 * shape.head_dim;
   shape.out_stride = shape.head_dim;
@@ -165,6 +190,17 @@ void check_attention(const CpuKernels<float>& kernels, int length, int head_dim)
   for (std::size_t i = 0; i < out.size(); ++i) {
     ASSERT_NEAR(out[i], expected[i], 3e-6) << "length " << length << ", head " << head_dim;
   }
+  // Queries may come in parts: the same bytes.
+  std::vector<float> parts(out.size(), NAN);
+  AttentionShape shape = one_head(length, head_dim);
+  for (std::size_t first = 0; first < shape.length; first = shape.last_query) {
+    shape.first_query = first;
+    shape.last_query = std::min(shape.length, first + 136);
+    kernels.attention(qkv.data(), qkv.data() + head_dim, qkv.data() + 2 * head_dim, shape,
+                      parts.data(), scratch.data_ptr<float>());
+  }
+  ASSERT_EQ(std::memcmp(out.data(), parts.data(), out.size() * sizeof(float)), 0)
+      << "length " << length << ", head " << head_dim;
 }
 
 TEST(Attention, EqualsThePlainFormulaAtEveryLengthAndWidth) {

@@ -27,4 +27,6 @@ except (km.Error, ValueError) as error:  # an architecture or a precision that t
     print(json.dumps({"skipped": str(error)}))
 else:
     said = {"load_seconds": time.perf_counter() - start, "versions": {"knowmap": km.__version__}}
+    embedder.encode(["one text"], progress=False)
+    said["precision_reason"] = embedder.report.precision_reason
     jobs.run(args, lambda texts: embedder.encode(texts, progress=False), said)

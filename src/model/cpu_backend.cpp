@@ -53,9 +53,9 @@ constexpr std::int64_t kRowMultiple = 16;
 
 /// Rows from `first` on become 0.
 void clear_rows_from(at::Tensor& x, std::int64_t first) {
-  if (first < x.size(0)) {
-    std::memset(static_cast<char*>(x.data_ptr()) + first * x.size(1) * x.element_size(), 0,
-                static_cast<std::size_t>((x.size(0) - first) * x.size(1) * x.element_size()));
+  for (std::int64_t i = first; i < x.size(0); ++i) {
+    std::memset(static_cast<char*>(x.data_ptr()) + i * x.stride(0) * x.element_size(), 0,
+                static_cast<std::size_t>(x.size(1) * x.element_size()));
   }
 }
 
@@ -254,7 +254,7 @@ class CpuBackend final : public Backend {
     const std::int64_t head_dim = options.head_dim;
     const std::int64_t group = options.heads / options.kv_heads;
     const std::int64_t width = options.heads * head_dim;
-    if (out.is_contiguous()) clear_rows_from(out, tokens.tokens());
+    clear_rows_from(out, tokens.tokens());
     AttentionShape shape;
     shape.head_dim = static_cast<std::size_t>(head_dim);
     shape.group = static_cast<std::size_t>(group);

@@ -132,7 +132,7 @@ TEST_F(EmbedderTest, RowsComeInTheCallersOrderWithLengthOne) {
 }
 
 TEST_F(EmbedderTest, BytesDependNeitherOnThreadsNorOnTheBudget) {
-  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+  for (const Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8}) {
     const Matrix rows = load(512, 1, precision).encode(texts_);
     for (const int threads : {2, 3, 4, 7}) {
       Embedder embedder = load(100, threads, precision);

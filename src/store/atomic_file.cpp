@@ -96,20 +96,21 @@ std::string temporary_name() {
          std::string(kSuffix);
 }
 
-void write_durably(const Directory& folder, const std::string& name,
-                   std::span<const std::string_view> pieces, IfThere if_there) {
-  std::uint64_t needed = 0;
-  for (const auto piece : pieces) needed += piece.size();
+void write_durably(const Directory& folder, const std::string& name, std::string_view content,
+                   IfThere if_there) {
+  write_durably(
+      folder, name, content.size(), [&](int fd) { return write_all_at(fd, content, 0); }, if_there);
+}
+
+void write_durably(const Directory& folder, const std::string& name, std::uint64_t bytes,
+                   const std::function<int(int fd)>& fill, IfThere if_there) {
   Temporary file(folder);
-  int error = 0;
-  for (const auto piece : pieces) {
-    if (error == 0) error = write_all(file.fd(), piece);
-  }
+  int error = fill(file.fd());
   // A failed fsync is final: the kernel may have dropped the pages, so it is
   // never tried again on the same file.
   if (error == 0) error = sync_file(file.fd());
   if (const int closed = file.close(); error == 0) error = closed;
-  if (error != 0) throw_write_error(folder, name, error, needed);
+  if (error != 0) throw_write_error(folder, name, error, bytes);
 
   if (if_there == IfThere::replace) {
     if (::renameat(folder.fd(), file.name(), folder.fd(), name.c_str()) != 0) error = errno;
@@ -120,7 +121,7 @@ void write_durably(const Directory& folder, const std::string& name,
     throw CheckpointError((folder.path() / name).string() +
                           " exists already: another process writes to this store");
   }
-  if (error != 0) throw_write_error(folder, name, error, needed);
+  if (error != 0) throw_write_error(folder, name, error, bytes);
   file.keep();
   try {
     folder.sync();

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <span>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -13,13 +14,16 @@ enum class IfThere {
   replace,  ///< the new file takes the old one's place, in one step
 };
 
-/// Writes `pieces`, one after the other, as the file `name` of `folder`, so that
-/// at every instant there is either no such file (or the old one) or the whole
-/// new one: written under a temporary name, fsynced, renamed, the folder
-/// fsynced. Durable when it returns. On failure throws a `CheckpointError`, and
-/// leaves no temporary behind.
-void write_durably(const Directory& folder, const std::string& name,
-                   std::span<const std::string_view> pieces, IfThere if_there);
+/// Makes the file `name` of `folder` so that at every instant there is either no
+/// such file (or the old one) or the whole new one: written under a temporary
+/// name, fsynced, renamed, the folder fsynced. `fill` writes the content, of so
+/// many bytes, into a descriptor and gives the errno, or 0. Durable when it
+/// returns. On failure throws a `CheckpointError`, and leaves no temporary behind.
+void write_durably(const Directory& folder, const std::string& name, std::uint64_t bytes,
+                   const std::function<int(int fd)>& fill, IfThere if_there);
+/// The same for content that is there already.
+void write_durably(const Directory& folder, const std::string& name, std::string_view content,
+                   IfThere if_there);
 
 /// Whether a name is one that `write_durably` gives to a file in the making.
 bool is_temporary(std::string_view name);

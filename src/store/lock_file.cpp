@@ -7,22 +7,24 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
+#include <condition_variable>
 #include <ctime>
 #include <fstream>
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 #include <utility>
 
+#include "store/atomic_file.hpp"
 #include "support/json.hpp"
 
 namespace knowmap::store {
 namespace {
 
 // An owner on another machine, whose locks can't be seen from here, counts as
-// gone when it hasn't committed for so long.
+// gone when it has shown no sign of life for so long.
 constexpr std::time_t kForeignPatience = 600;
 
 // Record locks don't keep a process from itself, and closing any descriptor of
@@ -123,12 +125,55 @@ int lock_whole_file(int fd) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  return ::fcntl(fd, F_SETLK, &lock) == 0 ? 0 : errno;
+  while (::fcntl(fd, F_SETLK, &lock) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+bool taken(int error) { return error == EACCES || error == EAGAIN; }
+
+// The time by the clock that dates the folder's files, which is a server's where
+// the folder is a network disk's.
+std::time_t time_of(const Directory& folder) {
+  const std::string name = temporary_name();
+  const FileDescriptor file(::openat(folder.fd(), name.c_str(),
+                                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+  struct stat info {};
+  const bool known = file && ::fstat(file.get(), &info) == 0;
+  if (file) ::unlinkat(folder.fd(), name.c_str(), 0);
+  return known ? info.st_mtime : std::time(nullptr);
 }
 
 }  // namespace
 
-LockFile::LockFile(const Directory& folder) : folder_(folder) {
+// Dates the lock's file anew, every so often: a unit of a large model may take
+// longer than others' patience.
+struct LockFile::SignsOfLife {
+  SignsOfLife(int fd, std::chrono::milliseconds every)
+      : thread([this, fd, every] {
+          std::unique_lock guard(mutex);
+          while (!released.wait_for(guard, every, [this] { return release; })) {
+            ::futimens(fd, nullptr);
+          }
+        }) {}
+  ~SignsOfLife() {
+    {
+      const std::lock_guard guard(mutex);
+      release = true;
+    }
+    released.notify_one();
+    thread.join();
+  }
+
+  std::mutex mutex;
+  std::condition_variable released;
+  bool release = false;
+  std::thread thread;
+};
+
+LockFile::LockFile(const Directory& folder, std::chrono::milliseconds sign_of_life)
+    : folder_(folder) {
   const std::lock_guard guard(held().mutex);
   auto& files = held().of_this_process();
   // Again where the file was removed between opening and locking it.
@@ -143,11 +188,12 @@ LockFile::LockFile(const Directory& folder) : folder_(folder) {
     open();
     const int error = lock_whole_file(fd_.get());
     const std::string content = read_content(fd_.get());
-    if (error == EACCES || error == EAGAIN) refuse(content);
+    if (taken(error)) refuse(content);
     kernel_locks_ = error == 0;
     if (!same_file_in_place()) continue;
     refuse_foreign_owner(content);
     write_owner();
+    alive_ = std::make_unique<SignsOfLife>(fd_.get(), sign_of_life);
     owner_ = ::getpid();
     files.insert({device_, inode_});
     return;
@@ -178,7 +224,7 @@ void LockFile::refuse_foreign_owner(const std::string& content) const {
     return;
   }
   struct stat info {};
-  if (::fstat(fd_.get(), &info) == 0 && std::time(nullptr) - info.st_mtime > kForeignPatience) {
+  if (::fstat(fd_.get(), &info) == 0 && time_of(folder_) - info.st_mtime > kForeignPatience) {
     return;
   }
   refuse(content);
@@ -186,13 +232,21 @@ void LockFile::refuse_foreign_owner(const std::string& content) const {
 
 void LockFile::refuse(const std::string& content) const {
   const Owner owner = parse_owner(content);
+  const std::string path = (folder_.path() / kLockName).string();
   std::string message = "the store " + folder_.path().string() + " is being written by ";
-  if (!owner.known()) throw CheckpointError(message + "another process; wait for it to end");
+  if (!owner.known()) {
+    // Locked, and not yet told by whom; or by a machine whose owner can't be seen here.
+    throw CheckpointError(message +
+                          "another process, which its lock doesn't name yet; wait for it to end, "
+                          "or name another store");
+  }
   message += "process " + std::to_string(owner.process) + " on " + owner.host + " since " +
-             owner.since + "; wait for it to end";
+             owner.since +
+             "; wait for it to end or stop it there (what it committed is kept), or "
+             "name another store; reading needs no lock";
   if (!owner.of_this_host()) {
-    message += ", or, if that machine is gone, delete " + (folder_.path() / kLockName).string() +
-               " (it counts as gone after 10 minutes without a commit)";
+    message += "; if that machine is gone, delete " + path +
+               " (it counts as gone after 10 minutes without a sign of life)";
   }
   throw CheckpointError(message);
 }
@@ -203,11 +257,10 @@ void LockFile::write_owner() {
                                 {"host", host_name()},
                                 {"boot", boot_id()},
                                 {"since", now_as_text()}};
-  const std::string content =
-      owner.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  content_ = owner.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   const auto path = folder_.path() / kLockName;
   if (::ftruncate(fd_.get(), 0) != 0) throw_os_error("write the lock", path, errno);
-  if (const int error = write_all_at(fd_.get(), content, 0); error != 0) {
+  if (const int error = write_all_at(fd_.get(), content_, 0); error != 0) {
     throw_os_error("write the lock", path, error);
   }
 }
@@ -226,16 +279,26 @@ void LockFile::check_held() const {
   // Taken once more, which is free while it is ours: code elsewhere in this
   // process that opened and closed the file has made the kernel drop it.
   const int error = kernel_locks_ ? lock_whole_file(fd_.get()) : 0;
-  if (error != 0 || !same_file_in_place()) {
+  if (error != 0 && !taken(error)) {
+    throw_os_error("write to the store: its lock", folder_.path() / kLockName, error);
+  }
+  // On a disk without locks another owner shows only in the content.
+  if (error != 0 || !same_file_in_place() || read_content(fd_.get()) != content_) {
     throw CheckpointError("the lock of the store " + folder_.path().string() +
-                          " was removed or taken by another process; stop one of the two and run "
+                          " was removed or taken by another process, as may happen to a machine "
+                          "that slept; nothing committed is lost: stop one of the two and run "
                           "again");
   }
-  ::futimens(fd_.get(), nullptr);  // a sign of life for other machines
+  ::futimens(fd_.get(), nullptr);
 }
 
 LockFile::~LockFile() {
-  if (owner_ != ::getpid()) return;  // not locked, or a fork's copy
+  if (owner_ != ::getpid()) {
+    // Not locked, or a fork's copy: the thread is the parent's, and waiting for it would not end.
+    static_cast<void>(owner_ == -1 ? nullptr : alive_.release());
+    return;
+  }
+  alive_.reset();
   const std::lock_guard guard(held().mutex);
   // An empty file is a lock that was given back; removing it could remove the
   // next owner's.

@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <memory>
 #include <string>
 
 #include "store/system.hpp"
@@ -18,17 +20,20 @@ inline constexpr const char* kLockName = ".lock";
 /// no reused process number can be taken for its owner. The file's content says
 /// to people who holds it. Where the file system has no locks, and for owners
 /// on other machines, the content decides: process number with start time, and
-/// how long ago the owner last showed itself.
+/// how long ago the owner last showed itself, which a thread of the owner does
+/// every minute, however long a commit takes.
 class LockFile {
  public:
   /// Throws a `CheckpointError` that says who holds the lock and since when.
-  explicit LockFile(const Directory& folder);
+  explicit LockFile(const Directory& folder,
+                    std::chrono::milliseconds sign_of_life = std::chrono::minutes(1));
   ~LockFile();
   LockFile(const LockFile&) = delete;
   LockFile& operator=(const LockFile&) = delete;
 
-  /// Throws where the lock was lost: the file was removed or taken, or this
-  /// process is a fork of the owner. Also shows others that the owner lives.
+  /// Throws where the lock was lost: the file was removed or taken, its content
+  /// names another owner, or this process is a fork of the owner. Also shows
+  /// others that the owner lives.
   void check_held() const;
 
  private:
@@ -41,9 +46,12 @@ class LockFile {
   Directory const& folder_;
   FileDescriptor fd_;
   pid_t owner_ = -1;
+  std::string content_;  ///< what the file says while the lock is ours
   bool kernel_locks_ = true;
   dev_t device_ = 0;
   ino_t inode_ = 0;
+  struct SignsOfLife;
+  std::unique_ptr<SignsOfLife> alive_;
 };
 
 }  // namespace knowmap::store

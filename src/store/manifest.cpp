@@ -1,7 +1,6 @@
 #include "store/manifest.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "knowmap/version.hpp"
 #include "store/atomic_file.hpp"
@@ -79,8 +78,7 @@ void write_manifest_file(const Directory& folder, const Manifest& manifest) {
                                {"stages", stages}};
   const std::string text =
       json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  const std::array<std::string_view, 1> pieces = {text};
-  write_durably(folder, kManifestName, pieces, IfThere::replace);
+  write_durably(folder, kManifestName, text, IfThere::replace);
 }
 
 void require_store(const Directory& folder, const std::string& purpose) {

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -217,6 +219,9 @@ void Shard::read_checking(int fd, std::span<const Part> parts) {
   if (std::string_view(header.data(), header.size()) != header_) {
     throw ReplacedError(path().string() + " is not the file that was opened");
   }
+#ifdef POSIX_FADV_SEQUENTIAL
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);  // a hint to read ahead further
+#endif
   const auto buffer = std::make_unique_for_overwrite<char[]>(kReadAtOnce);
   Hasher hasher;
   for (std::uint64_t at = block_bytes_; at < file_bytes_;) {

@@ -16,6 +16,10 @@ namespace {
 // Numbers are given to HDF5, and read back, as they lie in memory.
 static_assert(std::endian::native == std::endian::little);
 
+// What is hashed while it is in the cache, and what the disk is given to begin with.
+constexpr std::size_t kWrittenAtOnce = std::size_t{1} << 20;
+constexpr std::size_t kWrittenBack = std::size_t{4} << 20;
+
 // Never looked up in any folder: nothing can be below a device.
 constexpr const char* kNowhere = "/dev/null/shard";
 
@@ -171,20 +175,39 @@ Body make_body(const nlohmann::json& about, std::span<const ArrayToWrite> arrays
   return body;
 }
 
-std::string make_block(const std::string& contents, std::uint64_t block_bytes, const Body& body) {
+std::string make_block(const std::string& contents, std::uint64_t block_bytes, const Body& body,
+                       const Hash128& body_hash) {
   std::string block(block_bytes, '\0');
   Header header;
   header.block_bytes = static_cast<std::uint32_t>(block_bytes);
   header.file_bytes = block_bytes + body.size;
   header.contents_bytes = contents.size();
-  Hasher hasher;
-  for (const auto piece : body.pieces) hasher.update(piece);
-  header.body_hash = hasher.finish();
+  header.body_hash = body_hash;
   std::memcpy(block.data(), &header, sizeof header);
   contents.copy(block.data() + kHeaderBytes, contents.size());
   header.block_hash = hash_block(block);
   std::memcpy(block.data(), &header, sizeof header);
   return block;
+}
+
+// Writes the body from `at` on and hashes it on the way, while it is in the
+// cache and the disk is at work on what went before. Gives the errno, or 0.
+int write_body(int fd, std::uint64_t at, const Body& body, Hash128& hash) {
+  Hasher hasher;
+  std::uint64_t begun = at;
+  for (std::string_view piece : body.pieces) {
+    for (std::string_view part; !piece.empty(); piece.remove_prefix(part.size())) {
+      part = piece.substr(0, kWrittenAtOnce);
+      hasher.update(part);
+      if (const int error = write_all_at(fd, part, at); error != 0) return error;
+      at += part.size();
+      if (at - begun < kWrittenBack) continue;
+      begin_write_back(fd, begun, at - begun);
+      begun = at;
+    }
+  }
+  hash = hasher.finish();
+  return 0;
 }
 
 }  // namespace
@@ -198,11 +221,13 @@ void write_shard(const Directory& folder, const std::string& name, const nlohman
                  std::span<const ArrayToWrite> arrays, IfThere if_there) {
   const std::uint64_t block_bytes = block_size(about, arrays);
   const Body body = make_body(about, arrays, block_bytes);
-  const std::string block =
-      make_block(contents_json(about, arrays, body.offsets), block_bytes, body);
-  std::vector<std::string_view> pieces = {block};
-  pieces.insert(pieces.end(), body.pieces.begin(), body.pieces.end());
-  write_durably(folder, name, pieces, if_there);
+  const std::string contents = contents_json(about, arrays, body.offsets);
+  const auto fill = [&](int fd) {
+    Hash128 hash;
+    if (const int error = write_body(fd, block_bytes, body, hash); error != 0) return error;
+    return write_all_at(fd, make_block(contents, block_bytes, body, hash), 0);
+  };
+  write_durably(folder, name, block_bytes + body.size, fill, if_there);
 }
 
 }  // namespace knowmap::store

@@ -29,11 +29,20 @@ std::string way_out(int error_number) {
     case EMFILE:
     case ENFILE:
       return "; too many files are open: raise the limit (ulimit -n)";
+    case ESTALE:
+    case ENOLCK:
+    case ENOTCONN:
+    case ETIMEDOUT:
+    case EHOSTDOWN:
     case EIO:
       return "; the disk or the network drive failed: nothing already committed was touched, "
-             "run again, or copy the store to another disk";
+             "run again when it answers, or copy the store to another disk";
+    case ENOENT:
+      return "; it was removed or its drive is gone: check the path";
+    case EINTR:
+      return "; a signal came between: run again";
     default:
-      return "";
+      return "; nothing already committed was touched";
   }
 }
 
@@ -142,35 +151,28 @@ int sync_file(int fd) {
   return 0;
 }
 
-namespace {
+void begin_write_back([[maybe_unused]] int fd, [[maybe_unused]] std::uint64_t offset,
+                      [[maybe_unused]] std::uint64_t bytes) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  ::sync_file_range(fd, static_cast<off64_t>(offset), static_cast<off64_t>(bytes),
+                    SYNC_FILE_RANGE_WRITE);
+#endif
+}
 
 // One call never takes more than 2 GiB on Linux, and less elsewhere.
 constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;
 
-template <class Write>
-int write_in_turns(std::string_view bytes, Write&& write) {
+int write_all_at(int fd, std::string_view bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
-    const ssize_t written = write(bytes.data(), std::min(bytes.size(), kMostAtOnce));
+    const ssize_t written =
+        ::pwrite(fd, bytes.data(), std::min(bytes.size(), kMostAtOnce), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return errno;
     if (written == 0) return EIO;  // no progress and no reason: don't spin
     bytes.remove_prefix(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
   }
   return 0;
-}
-
-}  // namespace
-
-int write_all(int fd, std::string_view bytes) {
-  return write_in_turns(bytes, [&](const char* p, std::size_t n) { return ::write(fd, p, n); });
-}
-
-int write_all_at(int fd, std::string_view bytes, std::uint64_t offset) {
-  return write_in_turns(bytes, [&](const char* p, std::size_t n) {
-    const ssize_t written = ::pwrite(fd, p, n, static_cast<off_t>(offset));
-    if (written > 0) offset += static_cast<std::uint64_t>(written);
-    return written;
-  });
 }
 
 void read_exactly(int fd, void* out, std::size_t bytes, std::uint64_t offset,

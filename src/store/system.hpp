@@ -72,8 +72,10 @@ class Directory {
 
 /// fsync that really reaches the disk; gives the errno, or 0.
 int sync_file(int fd);
+/// Has the disk begin on what was written there, where the system can; whether that
+/// went well, fsync tells.
+void begin_write_back(int fd, std::uint64_t offset, std::uint64_t bytes);
 /// Writes all, through interruptions and short writes; gives the errno, or 0.
-int write_all(int fd, std::string_view bytes);
 int write_all_at(int fd, std::string_view bytes, std::uint64_t offset);
 /// Reads just so many bytes; throws where the file ends before.
 void read_exactly(int fd, void* out, std::size_t bytes, std::uint64_t offset,

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <thread>
 
+#include "store/lock_file.hpp"
 #include "store_fixture.hpp"
 
 namespace knowmap {
@@ -141,6 +142,40 @@ TEST_F(Store, LocksOfOtherMachinesCountWhileTheyAreFresh) {
   fs::create_symlink(base_ / "target", lock);
   EXPECT_THROW(CheckpointStore{folder_}, CheckpointError);
   EXPECT_FALSE(fs::exists(base_ / "target"));
+}
+
+TEST_F(Store, TheMessageOfALockTellsTheWayOut) {
+  { CheckpointStore store(folder_); }
+  write_file(folder_ / ".lock", R"({"process":7,"host":"elsewhere.example","since":"then"})");
+  for (const char* part :
+       {"process 7 on elsewhere.example since then", "wait for it to end or stop",
+        "name another store", "reading needs no lock", "/.lock", "10 minutes"}) {
+    EXPECT_SAYS(CheckpointStore{folder_}, part);
+  }
+}
+
+// A disk without locks, on which a machine that slept finds its store in other hands.
+TEST_F(Store, AnOwnerThatWasReplacedStopsAtItsNextCommit) {
+  CheckpointStore store(folder_);
+  store.begin_rows(kMadeBy, 4);
+  commit(store, {0, 3});
+  write_file(folder_ / ".lock", R"({"process":7,"host":"elsewhere.example","since":"then"})");
+  EXPECT_SAYS(commit(store, {3, 6}), "taken by another process");
+  EXPECT_SAYS(store.put_stage("umap", {}, {}), "run again");
+  EXPECT_TRUE(holds(store, {0, 3}));
+}
+
+TEST_F(Store, AnOwnerShowsThatItLivesHoweverLongACommitTakes) {
+  fs::create_directory(folder_);
+  const store::Directory folder(folder_);
+  const store::LockFile lock(folder, std::chrono::milliseconds(5));
+  const auto long_ago = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  fs::last_write_time(folder_ / ".lock", long_ago);
+  for (int tries = 0; tries < 1000; ++tries) {
+    if (fs::last_write_time(folder_ / ".lock") > long_ago + std::chrono::minutes(50)) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  FAIL() << "no sign of life";
 }
 
 TEST_F(Store, ReadersSeeWholeShardsWhileAWriterWrites) {

@@ -139,7 +139,8 @@ class KNOWMAP_EXPORT CheckpointStore {
 
   // --- care -----------------------------------------------------------------
 
-  /// Reads every shard whole and checks it.
+  /// Reads every shard whole and checks it. Throws where one is of a later format:
+  /// that is no damage, and not to be repaired.
   VerifyReport verify() const;
   /// Removes what `verify` finds damaged, or holding rows that another shard
   /// holds too, and leftovers; gives what it found. The next run computes anew

@@ -249,7 +249,8 @@ def save_collection(collection: Collection, folder: str | os.PathLike[str]) -> P
         columns["url"] = collection.urls
     columns |= {f"{_COLUMN}{name}": values for name, values in collection.columns.items()}
     table = pa.table(columns)
-    return write_whole(Path(folder) / _COLLECTION, lambda temporary: pyarrow.parquet.write_table(table, temporary))
+    return write_whole(Path(folder) / _COLLECTION, lambda temporary: pyarrow.parquet.write_table(
+        table, temporary, write_page_checksum=True))
 
 
 def load_collection(folder: str | os.PathLike[str]) -> Collection:
@@ -257,12 +258,29 @@ def load_collection(folder: str | os.PathLike[str]) -> Collection:
     path = Path(folder) / _COLLECTION
     if not path.exists():
         raise _core.CheckpointError(f"'{folder}' has no {_COLLECTION}; run `knowmap embed` (or `build`) into it first")
+    import pyarrow as pa
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path)
+    try:
+        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _core.CheckpointError(f"'{path}' is damaged or cannot be read ({error}); delete it and run `knowmap "
+                                    f"build` with the input again: the embeddings are kept") from None
     column = {name: table.column(name).to_pylist() for name in table.column_names}
     more = {name.removeprefix(_COLUMN): values for name, values in column.items() if name.startswith(_COLUMN)}
     return Collection(column["text"], column["title"], column["id"], column.get("label"), column.get("url"), more)
+
+
+def verify_collection(folder: str | os.PathLike[str]) -> list[str]:
+    """What is wrong with the collection kept in a store's folder, if one is."""
+    try:
+        if (Path(folder) / _COLLECTION).exists():
+            load_collection(folder)
+    except _core.CheckpointError as error:
+        return [str(error)]
+    except KeyError as error:
+        return [f"'{Path(folder) / _COLLECTION}' has no column {error}"]
+    return []
 
 
 def save_options(folder: str | os.PathLike[str], **options: Any) -> None:

@@ -331,15 +331,17 @@ def _repair(args: argparse.Namespace) -> dict[str, Any]:
 def _verify(args: argparse.Namespace) -> dict[str, Any]:
     report = _opened(args).repair() if args.repair else _opened(args, mode="r").verify()
     done = "removed, " if args.repair else ""
-    found = [f"{done}damaged: {line}" for line in report.damaged]
+    beside = build.verify_collection(args.folder)  # the user's own texts: told of, never removed
+    found = [f"{done}damaged: {line}" for line in report.damaged] + beside
     found += [f"{done}left over, harmless: {line}" for line in report.leftovers]
     state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
-        "all sound" if not report.damaged else
+        "all sound" if not report.damaged and not beside else
+        "the collection is damaged" if not report.damaged else
         f"{len(report.damaged)} damaged and removed; build again: just that is computed anew" if args.repair else
         f"{len(report.damaged)} damaged; `knowmap repair` removes it, build then computes just that anew")
     return {"shards": report.shards, "rows": report.rows, "stages": report.stages, "damaged": report.damaged,
-            "leftovers": report.leftovers, "repaired": args.repair,
-            "exit_code": STORE if report.damaged and not args.repair else 0,
+            "collection": beside, "leftovers": report.leftovers, "repaired": args.repair,
+            "exit_code": STORE if beside or report.damaged and not args.repair else 0,
             "say": "\n".join([*found, state])}
 
 

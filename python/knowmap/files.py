@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -12,7 +13,8 @@ def write_whole(path: Path, write: Any) -> Path:
     """Writes beside and renames: a reader never sees half a file, and a full disk leaves the old one."""
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        # A name that a store knows for a run's that was cut off, and removes.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".knowmap-{path.name}-", suffix=".tmp")
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -22,12 +24,23 @@ def write_whole(path: Path, write: Any) -> Path:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
+        _make_durable(path.parent)
     except OSError as error:
         raise not_written(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def _make_durable(folder: Path) -> None:
+    """The rename too; where a folder can't be opened or has no fsync, as on Windows, the system sees to it."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def not_written(path: Path, error: OSError) -> OSError:

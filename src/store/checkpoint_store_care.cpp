@@ -119,6 +119,8 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
       }
       if (!first) first = shard;
       report.rows += shard->range().end - shard->range().begin;
+    } catch (const store::NewerShardError&) {
+      throw;
     } catch (const CheckpointError& error) {
       report.damaged.emplace_back(error.what());
       bad_rows.push_back(shard);
@@ -137,6 +139,8 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
       ++report.stages;
       store::read_stage(*shard);
       shard->verify();
+    } catch (const store::NewerShardError&) {
+      throw;
     } catch (const CheckpointError& error) {
       report.damaged.emplace_back(error.what());
       bad_stages.push_back(name);

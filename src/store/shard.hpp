@@ -57,6 +57,12 @@ struct ReplacedError : CheckpointError {
   using CheckpointError::CheckpointError;
 };
 
+/// A sound shard of a later format: not damaged, and never to be removed.
+class NewerShardError : public CheckpointError {
+ public:
+  using CheckpointError::CheckpointError;
+};
+
 /// A shard's header, read and checked: its own hash, sizes against the file's,
 /// types, shapes and places.
 class Shard {

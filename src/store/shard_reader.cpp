@@ -119,11 +119,6 @@ void Shard::parse_header(int fd, std::uint64_t file_bytes) {
   Header header;
   read_exactly(fd, &header, sizeof header, 0, path());
   if (header.magic != kMagic) throw_damaged("it does not begin as a shard of knowmap does");
-  if (header.format != kFormatVersion) {
-    throw_damaged("its format version is " + std::to_string(header.format) + ", not " +
-                  std::to_string(kFormatVersion) +
-                  " (it may be from a newer knowmap: then use that one)");
-  }
   if (header.file_bytes != file_bytes) {
     throw_damaged("it holds " + std::to_string(file_bytes) + " bytes where it should hold " +
                   std::to_string(header.file_bytes));
@@ -136,6 +131,11 @@ void Shard::parse_header(int fd, std::uint64_t file_bytes) {
   std::string block(header.block_bytes, '\0');
   read_exactly(fd, block.data(), block.size(), 0, path());
   if (hash_block(block) != header.block_hash) throw_damaged("its header's checksum is wrong");
+  if (header.format != kFormatVersion) {
+    throw NewerShardError(path().string() + " is of format version " +
+                          std::to_string(header.format) + ", this knowmap knows version " +
+                          std::to_string(kFormatVersion) + ": use the knowmap that made it");
+  }
   block_bytes_ = header.block_bytes;
   file_bytes_ = file_bytes;
   body_hash_ = header.body_hash;

@@ -278,6 +278,22 @@ TEST_F(DamagedStore, ForgedTextsAreRefused) {
   }
 }
 
+TEST_F(DamagedStore, AShardOfALaterFormatIsNotDamageAndStays) {
+  std::string bytes = read_file(shard());
+  store::Header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  header.format = store::kFormatVersion + 1;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  header.block_hash = store::hash_block(std::string_view(bytes).substr(0, header.block_bytes));
+  std::memcpy(bytes.data(), &header, sizeof header);
+  write_file(shard(), bytes);
+  CheckpointStore store(folder_);
+  EXPECT_SAYS(store.begin_rows(kMadeBy, 4), "use the knowmap that made it");
+  EXPECT_SAYS(store.verify(), "format version 2");
+  EXPECT_SAYS(store.repair(), "format version 2");
+  EXPECT_EQ(read_file(shard()), bytes);
+}
+
 // A file of somebody else's in a shard's place, with one dataset made by `make`.
 template <class Make>
 void write_foreign(const fs::path& file, Make&& make) {

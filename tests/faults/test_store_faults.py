@@ -225,6 +225,46 @@ def test_a_read_only_disk(scratch):
         run("umount", disk)
 
 
+@needs(WRITER)
+@pytest.mark.parametrize("options, filled", [("size=64k", True), ("size=4m,nr_inodes=2", False)])
+def test_no_room_for_even_the_lock(scratch, options, filled):
+    disk = scratch / "disk"
+    mounted(disk, options)
+    try:
+        (disk / "store").mkdir()
+        if filled:
+            with pytest.raises(OSError, match="No space"):
+                (disk / "filler").write_bytes(bytes(1 << 20))
+        refused = write(disk / "store", 5)
+        assert refused.returncode == 3 and "free space and run again" in refused.stderr, refused
+        assert str(disk / "store") in refused.stderr
+        assert run("mount", "-o", "remount,size=8m,nr_inodes=900", disk).returncode == 0
+        go_on(disk / "store", 5, "", "no room for the lock")
+    finally:
+        run("umount", disk)
+
+
+@needs(WRITER)
+def test_no_rights(scratch):
+    """Somebody else's store: reading it is fine, where its owner lets them; writing says whom to ask."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become somebody else")
+    scratch.chmod(0o755)
+    folder, writer = scratch / "store", scratch / "writer"
+    done = write(folder, 6)
+    shutil.copy(WRITER, writer)
+    assert run(writer, "check", folder, said=done.stdout, user=65534).returncode == 0
+    for place in (folder, scratch / "another", folder / "below"):
+        refused = run(writer, "write", place, 7, user=65534)
+        assert refused.returncode == 3 and "check who owns it and its permissions" in refused.stderr, refused
+    for closed in (folder / "rows", folder):
+        closed.chmod(0o700)
+        refused = run(writer, "check", folder, said=done.stdout, user=65534)
+        assert refused.returncode == 3 and "check who owns it and its permissions" in refused.stderr, refused
+        closed.chmod(0o755)
+    check(folder, done.stdout, "after the refusals")
+
+
 def shimmed(what):
     return {**os.environ, "LD_PRELOAD": SHIM, "KNOWMAP_SHIM": what}
 

@@ -312,6 +312,8 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
     stages, made_of = store.stages(), chain(store)
     lines = [f"{args.folder}: {store.rows_held:,} rows of {store.dimension} {store.storage} numbers in "
              f"{len(store.ranges)} shard(s)"]
+    missing = _missing(store)
+    lines += [f"  {line}" for line in _say_missing(missing)]
     fingerprint = store.rows_fingerprint or {}
     lines += [f"  {name}: {value}" for name, value in fingerprint.items()]
     for stage, inputs in made_of.items():
@@ -320,7 +322,17 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
             for name, current in inputs.items()))
         lines += [f"  {name}: {value}" for name, value in stages[stage].items() if name not in inputs]
     return {"rows": store.rows_held, "dimension": store.dimension, "storage": store.storage, "ranges": store.ranges,
-            "fingerprint": fingerprint, "stages": stages, "chain": made_of, "say": "\n".join(lines)}
+            "missing": missing, "fingerprint": fingerprint, "stages": stages, "chain": made_of, "say": "\n".join(lines)}
+
+
+def _missing(store: _core.CheckpointStore) -> list[tuple[int, int]]:
+    """The ranges of rows that are not held before the last that is, as a repair leaves them."""
+    ends = [0, *(end for _, end in store.ranges)]
+    return [(end, begin) for end, (begin, _) in zip(ends, store.ranges, strict=False) if begin > end]
+
+
+def _say_missing(missing: list[tuple[int, int]]) -> list[str]:
+    return [f"rows {begin:,} to {end - 1:,} are missing; build again: just they are computed" for begin, end in missing]
 
 
 def _repair(args: argparse.Namespace) -> dict[str, Any]:
@@ -329,19 +341,22 @@ def _repair(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _verify(args: argparse.Namespace) -> dict[str, Any]:
-    report = _opened(args).repair() if args.repair else _opened(args, mode="r").verify()
+    store = _opened(args, mode="a" if args.repair else "r")
+    report = store.repair() if args.repair else store.verify()
     done = "removed, " if args.repair else ""
     beside = build.verify_collection(args.folder)  # the user's own texts: told of, never removed
     found = [f"{done}damaged: {line}" for line in report.damaged] + beside
     found += [f"{done}left over, harmless: {line}" for line in report.leftovers]
+    missing = _missing(store)
+    found += _say_missing(missing)
     state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
-        "all sound" if not report.damaged and not beside else
+        ("all sound" if not missing else "what is there is sound") if not report.damaged and not beside else
         "the collection is damaged" if not report.damaged else
         f"{len(report.damaged)} damaged and removed; build again: just that is computed anew" if args.repair else
         f"{len(report.damaged)} damaged; `knowmap repair` removes it, build then computes just that anew")
     return {"shards": report.shards, "rows": report.rows, "stages": report.stages, "damaged": report.damaged,
-            "collection": beside, "leftovers": report.leftovers, "repaired": args.repair,
-            "exit_code": STORE if beside or report.damaged and not args.repair else 0,
+            "collection": beside, "leftovers": report.leftovers, "missing": missing, "repaired": args.repair,
+            "exit_code": STORE if beside or (report.damaged and not args.repair) else 0,
             "say": "\n".join([*found, state])}
 
 

@@ -49,9 +49,15 @@ void CheckpointStore::put_stage(std::string_view stage, const Fingerprint& made_
   store::write_stage(impl_->stages, stage, made_from, result);
   impl_->manifest_is_old = true;
   const std::string kept = store::stage_file_name(stage, made_from);
+  bool removed = false;
   for (const auto& name : impl_->stage_files()) {
-    if (name != kept && store::stage_of_file(name) == stage) impl_->stages.remove(name);
+    if (name == kept || store::stage_of_file(name) != stage) continue;
+    impl_->stages.remove(name);
+    removed = true;
   }
+  // Or a power loss could bring back an earlier result, with nothing but the
+  // files' times to tell which one counts.
+  if (removed) impl_->stages.sync();
 }
 
 // Nothing where the file isn't there, or a writer replaced it a moment ago.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "embed/units.hpp"
+#include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
 #include "pipeline/text_hash.hpp"
 
@@ -142,13 +143,30 @@ class CommitLane {
   std::future<void> pending_;
 };
 
+// Which products are in 8 bits is measured, not asked for by name: so the store's list of
+// differences alone would leave a user without the option to change.
+void begin_rows(CheckpointStore& store, const Embedder& embedder, RowStorage storage) {
+  try {
+    store.begin_rows(embedder.fingerprint(), embedder.dimension(), storage);
+  } catch (const CheckpointError& error) {
+    const std::string what = error.what();
+    if (what.find("\n  int8 products: ") == what.npos) throw;
+    throw CheckpointError(
+        what +
+        "\n(precision \"auto\" takes 8 bits for the products that bear it by measurement, a 1 for "
+        "each; \"int8\" for as many as it can; other precisions for none: give the precision of "
+        "the "
+        "run that made the rows)");
+  }
+}
+
 /// One call of `embed_into_store`.
 class EmbedRun {
  public:
   EmbedRun(Embedder& embedder, std::span<const std::string_view> texts, CheckpointStore& store,
            const StoreOptions& options)
       : embedder_(embedder), texts_(texts), store_(store), options_(options) {
-    store.begin_rows(embedder.fingerprint(), embedder.dimension(), options.storage);
+    begin_rows(store, embedder, options.storage);
     report_.text_hashes = text_hashes(texts);
   }
 

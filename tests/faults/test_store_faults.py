@@ -47,6 +47,8 @@ def write(folder, commits, inject=None, **options):
     if inject is None:
         return run(WRITER, "write", folder, commits, **options)
     quiet = ["-f", "-qqq", "-o", "/dev/null", "-e", "trace=" + inject.split(":")[0]]
+    if ":error=" in inject:
+        quiet.append("--seccomp-bpf")  # only the calls asked for stop; no signal can be injected so
     return run(STRACE, *quiet, "-e", "inject=" + inject, WRITER, "write", folder, commits)
 
 

@@ -111,6 +111,15 @@ def test_each_option_that_differs_is_named(tmp_path, embedder):
         assert line in str(refused.value)
 
 
+def test_a_store_of_other_products_tells_which_precision_to_give(tmp_path):
+    km.Embedder("all-MiniLM-L6-v2", precision="int8").encode(TEXTS[:3], store=tmp_path / "store", progress=False)
+    other = km.Embedder("all-MiniLM-L6-v2", precision="bfloat16")
+    with pytest.raises(km.CheckpointError) as refused:
+        other.encode(TEXTS[:3], store=tmp_path / "store", progress=False)
+    for line in ("precision: int8 beside ", "int8 products: ", "give the precision of the run that made the rows"):
+        assert line in str(refused.value)
+
+
 def run(capsys, *arguments):
     code = cli.main([str(a) for a in arguments])
     return code, capsys.readouterr().out
@@ -135,6 +144,11 @@ def test_repair_and_the_chain(tmp_path, embedder, capsys):
     assert code == cli.STORE and shard.name in said and "`knowmap repair` removes it" in said
     code, said = run(capsys, "repair", folder)
     assert code == 0 and "1 damaged and removed" in said and not shard.exists()
+    for command in ("verify", "info"):
+        code, said = run(capsys, command, folder)
+        assert code == 0 and "rows 40 to 79 are missing; build again" in said and "all sound" not in said
+    code, said = run(capsys, "export", folder, tmp_path / "all.npy")
+    assert code == cli.STORE and not (tmp_path / "all.npy").exists()
     code, said = run(capsys, *arguments, "--json")
     assert code == 0 and json.loads(said)["rows_computed"] == 40
     store = km.CheckpointStore(folder, mode="r")
@@ -153,6 +167,26 @@ def test_repair_and_the_chain(tmp_path, embedder, capsys):
     store = km.CheckpointStore(folder, mode="r")
     assert chain(store)["neighbors"] == {"rows": True, "texts": False}
     assert "made from rows, other texts than those held" in run(capsys, "info", folder)[1]
+
+
+def test_a_damaged_collection_is_told_of_and_made_anew(tmp_path, capsys):
+    source, folder = tmp_path / "articles.jsonl", tmp_path / "map"
+    source.write_text("".join(json.dumps({"text": t, "title": t[:9]}) + "\n" for t in TEXTS), encoding="utf-8")
+    arguments = ["embed", source, "--out", folder, "--quiet", "--precision", "float32"]
+    assert run(capsys, *arguments)[0] == 0
+    collection = folder / "collection.parquet"
+    good = collection.read_bytes()
+    at = good.index(b"proteins")
+    for bad in (good[:at] + b"q" + good[at + 1:], good[:-3], b"", b"PAR1"):
+        collection.write_bytes(bad)
+        code, said = run(capsys, "verify", folder)
+        assert code == cli.STORE and "collection.parquet' is damaged" in said and "knowmap build" in said
+        code, said = run(capsys, "repair", folder)
+        assert code == cli.STORE and collection.read_bytes() == bad  # the user's texts are the user's
+        assert run(capsys, "project", folder, "--quiet")[0] == cli.STORE
+    code, said = run(capsys, *arguments, "--json")
+    assert code == 0 and json.loads(said)["rows_computed"] == 0
+    assert collection.read_bytes() == good and "all sound" in run(capsys, "verify", folder)[1]
 
 
 BESIDE = """

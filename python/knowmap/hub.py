@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,12 +28,14 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 def fetch(repository: str, *, revision: str | None = None) -> Path:
     """The folder, in huggingface_hub's cache, of a repository ("owner/name") at a revision (None = its main branch).
 
-    What is in the cache is not fetched again; a connection that breaks is taken up where it broke. Without a network,
-    or with ``HF_HUB_OFFLINE=1``, the cache alone is looked at. Only safetensors are fetched: weights that are there as
-    pickles alone are refused. Raises `ModelError`.
+    What is in the cache is not fetched again; a connection that breaks is taken up where it broke, and weights that
+    came are compared with the hash that the hub gives. Without a network, or with ``HF_HUB_OFFLINE=1``, the cache alone
+    is looked at. Only safetensors are fetched: weights that are there as pickles alone are refused. Raises
+    `ModelError`.
     """
     try:
         import huggingface_hub
+        from huggingface_hub import constants
     except ImportError:
         raise ModelError(f"'{repository}' is no folder here, and huggingface_hub, which fetches models, is not "
                          f"installed: pip install huggingface_hub") from None
@@ -38,6 +43,8 @@ def fetch(repository: str, *, revision: str | None = None) -> Path:
     def snapshot(patterns: list[str], at: str | None) -> Path:
         return Path(huggingface_hub.snapshot_download(repository, revision=at, allow_patterns=patterns))
 
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "blobs"
+    known = {blob.name for blob in blobs.glob("*")}
     try:
         folder = snapshot(_DESCRIPTIONS, revision)
         # From here on the commit that was found, lest another come between: a snapshot's folder is named by it.
@@ -46,6 +53,7 @@ def fetch(repository: str, *, revision: str | None = None) -> Path:
         shards = [shard for m in modules for shard in _shards(folder, m.place)]
         if shards:
             snapshot(shards, folder.name)
+        _check_hashes(folder, known)
     except ModelError:
         raise
     except Exception as error:  # many kinds: the client's own, its HTTP library's, the system's
@@ -58,6 +66,21 @@ def fetch(repository: str, *, revision: str | None = None) -> Path:
             files = []
         raise ModelError(_refusal(repository, folder, missing, files))
     return folder
+
+
+def _check_hashes(folder: Path, known: set[str]) -> None:
+    """Compares large files that are new in the cache with their SHA-256, by which it names them."""
+    for file in (path for path in folder.rglob("*") if path.is_symlink()):
+        blob = file.resolve()
+        if blob.name in known or not re.fullmatch("[0-9a-f]{64}", blob.name):
+            continue
+        with blob.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != blob.name:
+            file.unlink()
+            blob.unlink()
+            raise ModelError(f"'{file}' was damaged on its way from the hub: its SHA-256 is {found}, not {blob.name}. "
+                             f"It has been taken away; run it again")
 
 
 @dataclass(frozen=True)
@@ -146,6 +169,13 @@ def _explain(repository: str, revision: str | None, error: Exception) -> str:
         return (f"'{repository}'{of} is not in the cache ({cache}), or not all of it, and the hub "
                 f"({constants.ENDPOINT}) could not be asked: {cause}. Run it again when it can be reached: what was "
                 f"fetched is kept")
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return (f"'{repository}' does not fit on the disk of the cache ({os.fspath(constants.HF_HUB_CACHE)}): make "
+                f"room, or set HF_HOME to a folder on another disk, and run it again: what was fetched is kept")
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (f"the cache ({os.fspath(constants.HF_HUB_CACHE)}) cannot be written: {_first_line(error)}. Set HF_HOME "
+                f"to a folder that can, or give a folder that holds the model")
     status = getattr(getattr(error, "response", None), "status_code", None)
     said = f"HTTP {status}: {_first_line(error)}" if status else _first_line(error)
     return (f"'{repository}' could not be fetched from the hub ({constants.ENDPOINT}): {said}. Run it again: files "

@@ -218,8 +218,8 @@ inline void transpose_step(Vec (&rows)[kLanes]) {
       if ((i & kStep) != 0) continue;
       const Vec a = rows[i];
       const Vec b = rows[i + kStep];
-      rows[i] = __builtin_shuffle(a, b, low);
-      rows[i + kStep] = __builtin_shuffle(a, b, high);
+      rows[i] = shuffle(a, b, low);
+      rows[i + kStep] = shuffle(a, b, high);
     }
     transpose_step<2 * kStep>(rows);
   }

@@ -68,13 +68,25 @@ inline void put(BFloat16* p, float f) {
 inline Vec splat(float f) { return f - Vec{}; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
+// Lanes of a and b, numbered on from a's to b's. Clang's own builtin for it takes
+// constants only; it makes one of the loop.
+inline Vec shuffle(Vec a, Vec b, IntVec from) {
+#ifdef __clang__
+  Vec out;
+  for (int l = 0; l < kLanes; ++l) out[l] = from[l] < kLanes ? a[from[l]] : b[from[l] - kLanes];
+  return out;
+#else
+  return __builtin_shuffle(a, b, from);
+#endif
+}
+
 // The other half's lanes beside each lane's own, for folding a vector in
 // log2(kLanes) steps, in one order on every call.
 template <int kHalf>
 inline Vec swap_halves(Vec v) {
   IntVec other;
   for (int l = 0; l < kLanes; ++l) other[l] = l ^ kHalf;
-  return __builtin_shuffle(v, other);
+  return shuffle(v, v, other);
 }
 template <int kHalf = kLanes / 2>
 inline float sum(Vec v) {

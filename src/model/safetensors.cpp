@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "knowmap/error.hpp"
+#include "support/foreign_file.hpp"
 
 namespace knowmap {
 
@@ -78,9 +79,14 @@ SafeTensors::SafeTensors(const std::filesystem::path& file)
     : origin_(file.string()), mapped_(map_or_throw(file)) {
   std::uint64_t header_size = 0;
   if (mapped_.size() < sizeof header_size) {
-    throw ModelError(origin_ + " is cut short: " + std::to_string(mapped_.size()) + " bytes");
+    throw ModelError(origin_ + " is no safetensors file: it has " + std::to_string(mapped_.size()) +
+                     " bytes" + foreign_file_hint(mapped_.bytes()));
   }
   std::memcpy(&header_size, mapped_.data(), sizeof header_size);
+  const std::string hint = foreign_file_hint(mapped_.bytes());
+  if (!hint.empty() && !mapped_.bytes().substr(sizeof header_size).starts_with('{')) {
+    throw ModelError(origin_ + " is no safetensors file" + hint);
+  }
   if (header_size > kMaxHeader) {
     throw ModelError(origin_ + ": the header claims " + std::to_string(header_size) +
                      " bytes, more than " + std::to_string(kMaxHeader) +

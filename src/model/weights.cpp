@@ -71,7 +71,15 @@ Weights::Weights(const fs::path& file) : origin_(file.string()) {
   if (file.extension() == ".json") {
     const auto names = files_of_index(file);
     shards_.reserve(names.size());
-    for (const std::string& name : names) add(file.parent_path() / name);
+    for (const std::string& name : names) {
+      const fs::path shard = file.parent_path() / name;
+      // A link is followed: a hub's cache is made of them.
+      if (std::error_code ignored; !fs::is_regular_file(shard, ignored)) {
+        throw ModelError(origin_ + " names '" + name +
+                         "', which is not beside it; fetch the model again");
+      }
+      add(shard);
+    }
   } else {
     shards_.reserve(1);
     add(file);
@@ -106,8 +114,9 @@ at::Tensor Weights::get(const std::string& name, const std::vector<std::int64_t>
                      "', which the model's architecture needs");
   }
   if (entry->shape != shape) {
-    throw ModelError("tensor '" + name + "' has the shape " + text(entry->shape) +
-                     ", config.json asks for " + text(shape));
+    throw ModelError(origin_ + ": tensor '" + name + "' has the shape " + text(entry->shape) +
+                     ", config.json beside it asks for " + text(shape) +
+                     "; the two belong to different models, or one is damaged");
   }
   at::ScalarType type = at::kFloat;
   switch (entry->type) {
@@ -120,7 +129,9 @@ at::Tensor Weights::get(const std::string& name, const std::vector<std::int64_t>
       type = at::kBFloat16;
       break;
     default:
-      throw ModelError("tensor '" + name + "' holds no floating-point numbers that we read");
+      throw ModelError(origin_ + ": tensor '" + name +
+                       "' holds numbers of a type that is not read (float32, float16 and bfloat16 "
+                       "are); fetch or save the model in one of them");
   }
   // A header of odd length leaves the numbers unaligned, which only a copy mends.
   if (reinterpret_cast<std::uintptr_t>(entry->data) % at::elementSize(type) != 0) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "support/foreign_file.hpp"
+
 namespace knowmap {
 
 /// Parses JSON that somebody else wrote: throws `E` (with `origin` named) where
@@ -24,6 +26,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view origin, int ma
     if (!too_deep) return parsed;
   } catch (const nlohmann::json::exception& error) {
     if (!too_deep) {
+      const std::string hint = foreign_file_hint(text);
+      if (!hint.empty()) throw E(std::string(origin) + ": not valid JSON" + hint);
       throw E(std::string(origin) + ": not valid JSON, perhaps cut short: " + error.what());
     }
   }

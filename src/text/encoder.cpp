@@ -108,6 +108,7 @@ std::size_t Encoder::normalize(std::string_view raw, bool last) {
     Buffer& from = normalizing_[i];
     const std::string_view text = i == 0 ? raw : std::string_view(from.text);
     std::string& to = i + 1 < steps.size() ? normalizing_[i + 1].text : normalized_;
+    work_ += text.size();
     const std::size_t used = steps[i]->run(text, {!from.started, true, last}, to);
     from.started |= used > 0;
     if (i == 0) {
@@ -169,6 +170,7 @@ std::size_t Encoder::cut(std::size_t begin, std::size_t end, bool last) {
 /// returns how many bytes are done with.
 std::size_t Encoder::cut_step(std::size_t step, std::string_view text, bool of_text, bool last) {
   const Model& model = *pipeline_.model;
+  work_ += text.size();
   if (step == pipeline_.cutting.size()) {
     const std::size_t end = last ? text.size() : model.last_cut(text);
     if (end > 0 && ids_->size() < limit_) {
@@ -194,6 +196,7 @@ std::size_t Encoder::cut_step(std::size_t step, std::string_view text, bool of_t
     if (ids_->size() >= limit_) break;
     const std::string_view part = text.substr(word.begin, word.end - word.begin);
     if (to_model) {
+      work_ += part.size();
       model.tokenize(part, scratch_.get(), limit_, *ids_);
     } else {
       cut_step(step + 1, part, of_text && word.begin == 0, true);

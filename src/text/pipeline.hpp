@@ -57,6 +57,10 @@ class Encoder {
   void encode(std::string_view text, std::size_t max_length, std::vector<std::int32_t>& ids,
               const Monitor* monitor = nullptr);
 
+  /// Bytes that the steps have been given so far, counted again where they were
+  /// given again: a measure of work that is the same on every machine.
+  std::uint64_t work() const { return work_; }
+
  private:
   /// What a step left for when more text has come.
   struct Buffer {
@@ -98,6 +102,7 @@ class Encoder {
   bool stripping_ = false;
   /// The text's first code point is the next to be cut.
   bool of_text_ = false;
+  std::uint64_t work_ = 0;
 };
 
 }  // namespace knowmap::text

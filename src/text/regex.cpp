@@ -3,7 +3,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdio>
 #include <stdexcept>
 
@@ -64,6 +66,10 @@ class Translation {
         escape(false);
       } else if (c == '[') {
         character_class();
+      } else if (in_.substr(at_, 2) == "(?") {
+        group();
+      } else if (c == '{') {
+        repeat();
       } else {
         anchored_ |= c == '^' || c == '$';
         out_ += c;
@@ -113,9 +119,22 @@ class Translation {
       case 'p':
       case 'P':
         return property(c == 'P', inside);
+      case 'u':
+        return code_point(4);
+      case 'x':
+        if (in_.substr(at_, 1) != "{") return code_point(2);
+        put("\\x{");
+        ++at_;
+        return;
+      case 'v':  // PCRE2 takes it for any vertical space
+        return put("\\x0B");
       case 'k':
       case 'g':
         throw std::invalid_argument("references to groups are not known");
+      case 'Q':  // quotes in PCRE2 only
+      case 'E':
+      case 'K':
+        throw std::invalid_argument(std::string("\\") + c + " is not known");
       default:
         anchored_ |= !inside && (c == 'A' || c == 'z' || c == 'Z' || c == 'G');
         out_ += '\\';
@@ -124,6 +143,46 @@ class Translation {
   }
 
   void put(std::string_view text) { out_ += text; }
+
+  /// What is left of an escape by hexadecimal digits, at most `most` of them.
+  void code_point(std::size_t most) {
+    const std::string_view rest = in_.substr(at_, most);
+    const std::size_t digits =
+        std::min(rest.find_first_not_of("0123456789abcdefABCDEF"), rest.size());
+    if (digits == 0 || (most == 4 && digits < most)) {
+      throw std::invalid_argument("an escape with too few hexadecimal digits");
+    }
+    if (most == 2 && digits == 2 && rest[0] >= '8') {
+      throw std::invalid_argument("an escape for a byte of a longer character is not known");
+    }
+    put("\\x{" + std::string(rest.substr(0, digits)) + "}");
+    at_ += digits;
+  }
+
+  /// "(?" and the options that may follow: there, m lets a dot match line ends.
+  void group() {
+    const std::size_t end = std::min(in_.find_first_not_of("imx-", at_ + 2), in_.size());
+    const bool has_options =
+        end > at_ + 2 && end < in_.size() && (in_[end] == ':' || in_[end] == ')');
+    put("(?");
+    at_ += 2;
+    for (; has_options && at_ < end; ++at_) out_ += in_[at_] == 'm' ? 's' : in_[at_];
+    if (!has_options && at_ < in_.size() && std::isalpha(static_cast<unsigned char>(in_[at_]))) {
+      throw std::invalid_argument("the options of a group other than i, m and x are not known");
+    }
+  }
+
+  /// A "{": repetitions that the two read differently are not known.
+  void repeat() {
+    const std::size_t close = std::min(in_.find('}', at_), in_.size());
+    const std::string_view inside = in_.substr(at_ + 1, close - at_ - 1);
+    const bool counts = close < in_.size() && !inside.empty() &&
+                        inside.find_first_not_of("0123456789,") == inside.npos;
+    if (counts && (inside[0] == ',' || in_.substr(close + 1, 1) == "+")) {
+      throw std::invalid_argument("{,n} and a + behind {n,m} are not known");
+    }
+    out_ += in_[at_++];
+  }
 
   void members(const std::string& list, bool inside, bool negated) {
     if (!inside) out_ += negated ? "[^" : "[";

@@ -16,7 +16,7 @@ class RegexReplace final : public Normalizer {
 
   std::size_t run(std::string_view text, Place place, std::string& out) const override {
     std::vector<Piece> pieces;
-    pattern_.find(text, place.last, pieces);
+    const std::size_t sure = pattern_.find_matches(text, place.last, pieces);
     for (const Piece& piece : pieces) {
       if (piece.is_match) {
         out += content_;
@@ -24,7 +24,9 @@ class RegexReplace final : public Normalizer {
         out.append(text.substr(piece.begin, piece.end - piece.begin));
       }
     }
-    return pieces.empty() ? (place.last ? text.size() : 0) : pieces.back().end;
+    const std::size_t done = pieces.empty() ? 0 : pieces.back().end;
+    out.append(text.substr(done, sure - done));
+    return sure;
   }
 
  private:

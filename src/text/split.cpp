@@ -31,12 +31,20 @@ void PropertyPattern::find(std::string_view text, bool last, std::vector<Piece>&
 }
 
 void RegexPattern::find(std::string_view text, bool last, std::vector<Piece>& pieces) const {
-  if (!last && !regex_.streams()) return;
+  const std::size_t before = pieces.size();
+  find_matches(text, last, pieces);
+  const std::size_t done = pieces.size() > before ? pieces.back().end : 0;
+  if (last && done < text.size()) pieces.push_back({done, text.size(), false});
+}
+
+std::size_t RegexPattern::find_matches(std::string_view text, bool last,
+                                       std::vector<Piece>& pieces) const {
+  if (!last && !regex_.streams()) return 0;
   std::size_t done = 0;
   std::optional<std::size_t> matched_to;
   for (std::size_t from = 0; from <= text.size();) {
     const Regex::Found found = regex_.find(text, from, last);
-    if (found.state == Regex::Found::State::more) return;
+    if (found.state == Regex::Found::State::more) return found.begin;
     if (found.state == Regex::Found::State::none) break;
     if (found.begin == found.end && matched_to == found.end) {
       // No empty match where one has ended: on by a code point.
@@ -49,7 +57,7 @@ void RegexPattern::find(std::string_view text, bool last, std::vector<Piece>& pi
     from = done = found.end;
     matched_to = found.end;
   }
-  if (last && done < text.size()) pieces.push_back({done, text.size(), false});
+  return text.size();
 }
 
 std::size_t Split::split(std::string_view text, bool last, std::vector<Span>& words) const {

@@ -53,6 +53,9 @@ class RegexPattern final : public Pattern {
  public:
   explicit RegexPattern(Regex regex) : regex_(std::move(regex)) {}
   void find(std::string_view text, bool last, std::vector<Piece>& pieces) const override;
+  /// Appends pieces up to the end of the last match, and returns how far it is
+  /// sure that no other one begins.
+  std::size_t find_matches(std::string_view text, bool last, std::vector<Piece>& pieces) const;
 
  private:
   Regex regex_;

@@ -176,7 +176,16 @@ TEST(Regex, ReadsPatternsAsOniguruma) {
   EXPECT_FALSE(matches("[^\\p{L}]", "\U000105C0"));
   EXPECT_TRUE(matches("^\\h$", "f"));
   EXPECT_TRUE(matches("(?i:'s)", "'\u017F"));
-  for (const char* bad : {"[a&&b]", "[a[b]]", "(", "[a", "\\", "\\k<x>"}) {
+  EXPECT_TRUE(matches("^[\\u00AD\\u200B\\uFEFF]$", "\u200B"));
+  EXPECT_TRUE(matches("^\\u4E2D\\x41\\x{1F600}\\x{1234}+\\xA$", "中A😀\u1234\n"));
+  EXPECT_TRUE(matches("^\\v$", "\x0B"));
+  EXPECT_FALSE(matches("^\\v$", "\u2028"));
+  EXPECT_TRUE(matches("(?m:a.b)", "a\nb"));
+  EXPECT_FALSE(matches("a.b", "a\nb"));
+  EXPECT_TRUE(matches("(?i-m:A.B)(?<=b)(?!c)(?>d)", "axbd"));
+  EXPECT_TRUE(matches("^a{2,3}b{x}$", "aab{x}"));
+  for (const char* bad : {"[a&&b]", "[a[b]]", "(", "[a", "\\", "\\k<x>", "\\u12", "\\xE9", "\\x",
+                          "a{2}+", "a{,2}", "(?s:a)", "(?W:a)", "\\Q.\\E", "\\K"}) {
     EXPECT_THROW(text::Regex{bad}, std::invalid_argument) << bad;
   }
   EXPECT_TRUE(text::Regex("\\p{L}+|\\s+(?!\\S)").streams());

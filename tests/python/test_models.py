@@ -177,6 +177,55 @@ def test_a_download_cut_for_good_is_an_error_and_the_next_run_goes_on(hub, tmp_p
     assert hub.downloads() == ["model.safetensors"]
 
 
+def test_weights_that_change_on_their_way_are_found_out(hub, tmp_path):
+    weights = os.urandom(1000)
+    hub.add("o/m", TINY | {"model.safetensors": weights})
+    hub.garbled.add("model.safetensors")
+    said = ask(hub, tmp_path, "models.resolve('o/m')")
+    assert said["kind"] == "ModelError"
+    assert "SHA-256" in said["error"] and "run it again" in said["error"]
+    hub.garbled.clear()
+    folder = Path(ask(hub, tmp_path, "models.resolve('o/m')")["folder"])
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MiB; `remount` takes other options."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(options: str) -> int:
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=1m,{options}", "tmpfs", disk], capture_output=True,
+                              check=False).returncode
+
+    if sys.platform != "linux" or mount("rw") != 0:
+        pytest.skip("mounting takes Linux and root")
+    yield disk, lambda options: mount(f"remount,{options}")
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_said_with_the_way_out(hub, small_disk):
+    disk, _ = small_disk
+    hub.add("o/m", TINY | {"model.safetensors": os.urandom(2 << 20)})
+    said = ask(hub, disk / "home", "models.resolve('o/m')")
+    assert said["kind"] == "ModelError"
+    assert str(disk) in said["error"] and "make room" in said["error"] and "HF_HOME" in said["error"]
+
+
+def test_a_cache_that_is_read_only_serves_what_it_has(hub, small_disk):
+    disk, remount = small_disk
+    hub.add("o/m", TINY | {"model.safetensors": b"w"})
+    hub.add("o/other", TINY | {"model.safetensors": b"w"})
+    folder = ask(hub, disk / "home", "models.resolve('o/m')")["folder"]
+    assert remount("ro") == 0
+    assert ask(hub, disk / "home", "models.resolve('o/m')")["folder"] == folder
+    assert ask(hub, disk / "home", "models.resolve('o/m')", HF_HUB_OFFLINE="1")["folder"] == folder
+    said = ask(hub, disk / "home", "models.resolve('o/other')")
+    assert said["kind"] == "ModelError"
+    assert str(disk) in said["error"] and "cannot be written" in said["error"] and "HF_HOME" in said["error"]
+
+
 @pytest.mark.parametrize("name", ["./m", "../m", "/no/such/folder", "~/no-such-model", "a/b/c", "m/", "a--b", "a..b",
                                   "name with spaces", "", "-m", "m.", "x" * 97, "C:\\models\\m", "model.safetensors"])
 def test_what_is_no_name_never_goes_to_the_hub(name, monkeypatch):

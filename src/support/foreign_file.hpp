@@ -14,8 +14,10 @@ inline std::string foreign_file_hint(std::string_view bytes) {
     return "; it is a git-lfs pointer, which stands for the file: run 'git lfs pull', or fetch the "
            "file itself";
   }
-  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF") ||
-      (bytes.size() > 1 && (bytes[0] == '\0') != (bytes[1] == '\0'))) {
+  const auto is_nul = [&](std::size_t i) { return bytes[i] == '\0'; };
+  const bool every_other = bytes.size() >= 4 && is_nul(0) != is_nul(1) && is_nul(0) == is_nul(2) &&
+                           is_nul(1) == is_nul(3);
+  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF") || every_other) {
     return "; it looks like UTF-16: save it as UTF-8";
   }
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x80\x02")) {

@@ -53,8 +53,9 @@ def test_it_loads_as_it_is(model):
                                   "1_Pooling/config.json", "3_Dense/config.json", "3_Dense/model.safetensors",
                                   "config_sentence_transformers.json", "sentence_bert_config.json"])
 @pytest.mark.parametrize(("content", "hint"), [(b"", "empty"), (HTML, "HTML"), (LFS, "git lfs pull"), (ZIP, "pickle"),
-                                               ("{}".encode("utf-16"), "UTF-8"), (b"\x1f\x8b\x08", "gzip")],
-                         ids=["empty", "html", "lfs", "zip", "utf16", "gzip"])
+                                               ("{}".encode("utf-16"), "UTF-8"), ("{}".encode("utf-16-be"), "UTF-8"),
+                                               (b"\x1f\x8b\x08", "gzip")],
+                         ids=["empty", "html", "lfs", "zip", "utf16", "utf16-be", "gzip"])
 def test_another_file_in_its_place_is_recognised(model, name, content, hint):
     (model / name).write_bytes(content)
     said(model, str(model / name), hint, kind=km.TokenizerError if name == "tokenizer.json" else km.ModelError)

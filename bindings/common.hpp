@@ -113,6 +113,7 @@ void register_label_graph(py::module_& m);
 void register_labeler(py::module_& m);
 void register_pipeline(py::module_& m);
 void register_regions(py::module_& m);
+void register_row_source(py::module_& m);
 void register_tokenizer(py::module_& m);
 void register_umap(py::module_& m);
 

@@ -28,21 +28,24 @@ py::tuple arrays(KnnGraph&& graph) {
   return py::make_tuple(to_numpy(std::move(graph.indices)), to_numpy(std::move(graph.distances)));
 }
 
-}  // namespace
+MatrixView<const float> rows_of_argument(const FloatArray& array) { return matrix_view(array); }
+const RowSource& rows_of_argument(const RowSource& source) { return source; }
 
-void register_knn(py::module_& m) {
+/// `knn_graph` and `knn_query` of an array, or of a source of rows.
+template <class Rows>
+void define_searches(py::module_& m) {
   m.def(
       "knn_graph",
-      [](const FloatArray& data, std::size_t n_neighbors, const std::string& metric, double p,
+      [](const Rows& data, std::size_t n_neighbors, const std::string& metric, double p,
          std::optional<bool> exact, std::uint64_t random_state, double target_recall, int threads,
          const py::object& progress) {
         KnnOptions o = options(n_neighbors, metric, p, exact, random_state, threads, progress);
         o.target_recall = target_recall;
-        const auto view = matrix_view(data);
+        const auto& rows = rows_of_argument(data);
         KnnGraph graph;
         {
           const py::gil_scoped_release nogil;
-          graph = knn_graph(view, o);
+          graph = knn_graph(rows, o);
         }
         const double recall = graph.recall;
         return arrays(std::move(graph)) + py::make_tuple(recall);
@@ -53,21 +56,28 @@ void register_knn(py::module_& m) {
       py::arg("progress") = py::none());
   m.def(
       "knn_query",
-      [](const FloatArray& data, const FloatArray& queries, std::size_t n_neighbors,
+      [](const Rows& data, const FloatArray& queries, std::size_t n_neighbors,
          const std::string& metric, double p, int threads, const py::object& progress) {
         const KnnOptions o = options(n_neighbors, metric, p, true, 0, threads, progress);
-        const auto data_view = matrix_view(data);
+        const auto& rows = rows_of_argument(data);
         const auto query_view = matrix_view(queries);
         KnnGraph graph;
         {
           const py::gil_scoped_release nogil;
-          graph = knn_query(data_view, query_view, o);
+          graph = knn_query(rows, query_view, o);
         }
         return arrays(std::move(graph));
       },
       py::arg("data"), py::arg("queries"), py::kw_only(), py::arg("n_neighbors") = 15,
       py::arg("metric") = "cosine", py::arg("p") = 2.0, py::arg("threads") = 0,
       py::arg("progress") = py::none());
+}
+
+}  // namespace
+
+void register_knn(py::module_& m) {
+  define_searches<RowSource>(m);
+  define_searches<FloatArray>(m);
   py::class_<KnnIndex>(m, "KnnIndex")
       .def(py::init([](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
                        double p, std::optional<bool> exact, std::uint64_t random_state,

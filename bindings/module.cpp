@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
   register_tokenizer(m);
   register_checkpoint_store(m);
   register_embedder(m);
+  register_row_source(m);
   register_knn(m);
   register_umap(m);
   register_labeler(m);

@@ -24,10 +24,21 @@ KnnGraph graph_from(const IntArray& indices, const FloatArray& distances) {
   return graph;
 }
 
+using Rows = std::optional<FloatArray>;
+
+UmapData beside_rows(const Rows& initial, const std::optional<IntArray>& classes,
+                     const Rows& targets, const Rows& weights) {
+  UmapData data;
+  if (initial) data.initial = matrix_view(*initial);
+  if (targets) data.targets = matrix_view(*targets);
+  if (classes) data.classes = {classes->data(), static_cast<std::size_t>(classes->size())};
+  if (weights) data.sample_weights = {weights->data(), static_cast<std::size_t>(weights->size())};
+  return data;
+}
+
 }  // namespace
 
 void register_umap(py::module_& m) {
-  using Rows = std::optional<FloatArray>;
   py::class_<UmapProjector>(m, "UmapProjector")
       .def(py::init([](const py::dict& params, const py::object& progress) {
              UmapOptions o = umap_options(params);
@@ -42,22 +53,29 @@ void register_umap(py::module_& m) {
           "fit",
           [](UmapProjector& self, const FloatArray& rows, const std::optional<IntArray>& indices,
              const Rows& distances, const Rows& initial, const std::optional<IntArray>& classes,
-             const Rows& targets) {
-            UmapData data;
+             const Rows& targets, const Rows& weights) {
+            UmapData data = beside_rows(initial, classes, targets, weights);
             data.rows = matrix_view(rows);
             std::optional<KnnGraph> graph;
             if (indices && distances) data.graph = &graph.emplace(graph_from(*indices, *distances));
-            if (initial) data.initial = matrix_view(*initial);
-            if (targets) data.targets = matrix_view(*targets);
-            if (classes) {
-              data.classes = {classes->data(), static_cast<std::size_t>(classes->size())};
-            }
             const py::gil_scoped_release nogil;
             self.fit(data);
           },
           py::arg("rows").noconvert(), py::arg("indices") = py::none(),
           py::arg("distances") = py::none(), py::arg("initial") = py::none(),
-          py::arg("classes") = py::none(), py::arg("targets") = py::none(), py::keep_alive<1, 2>())
+          py::arg("classes") = py::none(), py::arg("targets") = py::none(),
+          py::arg("weights") = py::none(), py::keep_alive<1, 2>())
+      .def(
+          "fit_source",
+          [](UmapProjector& self, const RowSource& source, const Rows& initial,
+             const std::optional<IntArray>& classes, const Rows& targets, const Rows& weights) {
+            UmapData data = beside_rows(initial, classes, targets, weights);
+            data.source = &source;
+            const py::gil_scoped_release nogil;
+            self.fit(data);
+          },
+          py::arg("source"), py::arg("initial") = py::none(), py::arg("classes") = py::none(),
+          py::arg("targets") = py::none(), py::arg("weights") = py::none())
       .def(
           "attach_rows",
           [](UmapProjector& self, const FloatArray& rows) { self.attach_rows(matrix_view(rows)); },

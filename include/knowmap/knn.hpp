@@ -8,6 +8,7 @@
 
 #include "knowmap/matrix.hpp"
 #include "knowmap/progress.hpp"
+#include "knowmap/row_source.hpp"
 #include "knowmap/version.hpp"
 
 namespace knowmap {
@@ -77,10 +78,20 @@ struct KnnOptions {
 /// `CancelledError` when the progress callback says so.
 KNOWMAP_EXPORT KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options = {});
 
+/// The same of rows that are read where they are wanted, and the same bytes as if
+/// they had been read into a matrix first. The approximate search holds them as
+/// small integers (a quarter of float32's memory), and reads them again by runs: about
+/// six times in all, and once more for each eighth whose distances are computed.
+/// Looking at all pairs reads all of them into memory. A source that is not
+/// resident goes with cosine, euclidean, inner product and correlation alone.
+KNOWMAP_EXPORT KnnGraph knn_graph(const RowSource& data, const KnnOptions& options = {});
+
 /// The neighbours of each row of `queries` (m, d) among the rows of `data`
 /// (n, d), always exact. Equal rows are found too: nothing is left out. Each
 /// row's result does not depend on the other queries.
 KNOWMAP_EXPORT KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries,
+                                  const KnnOptions& options = {});
+KNOWMAP_EXPORT KnnGraph knn_query(const RowSource& data, MatrixView<const float> queries,
                                   const KnnOptions& options = {});
 
 struct KnnQueryOptions {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -121,6 +122,11 @@ KNOWMAP_EXPORT SavedLabeler load_labeler(const std::filesystem::path& file);
 KNOWMAP_EXPORT KnowledgeMap build_map(const MapInput& input, Embedder& embedder,
                                       CheckpointStore& store, const MapOptions& options = {},
                                       const StoreOptions& storing = {});
+
+/// The rows of a store, read where they are wanted: for `knn_graph` and
+/// `UmapData::source`, where they are larger than memory. The store must outlive
+/// it. Throws `CheckpointError` where rows are missing.
+KNOWMAP_EXPORT std::unique_ptr<RowSource> rows_of(const CheckpointStore& store);
 
 /// Writes an index of neighbours as one HDF5 file, its rows included, so that
 /// either the old file or the whole new one is there; `load_index` answers the

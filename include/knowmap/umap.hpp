@@ -106,6 +106,13 @@ struct UmapData {
   std::span<const std::int32_t> classes;
   /// (n, t) continuous targets, instead of classes.
   MatrixView<const float> targets;
+  /// n numbers, 0 or more, of which only the ratios count: a row pulls the rows that
+  /// it is joined to in proportion. One of 0 is placed among its neighbours and
+  /// moves no other. Not with `densmap` or `serial`.
+  std::span<const float> sample_weights{};
+  /// In place of `rows`: rows that are read where they are wanted, and not kept. New
+  /// rows are then placed by neighbours that the caller finds (`knn_query`).
+  const RowSource* source = nullptr;
 };
 
 /// A symmetric weighted graph by rows: the edges of row i are at
@@ -130,10 +137,10 @@ class KNOWMAP_EXPORT UmapProjector {
   /// that do not fit; `CancelledError`.
   const Matrix& fit(const UmapData& data);
   const Matrix& fit(MatrixView<const float> rows) {
-    return fit(UmapData{rows, nullptr, {}, {}, {}});
+    return fit(UmapData{rows, nullptr, {}, {}, {}, {}, nullptr});
   }
   const Matrix& fit(MatrixView<const float> rows, const KnnGraph& graph) {
-    return fit(UmapData{rows, &graph, {}, {}, {}});
+    return fit(UmapData{rows, &graph, {}, {}, {}, {}, nullptr});
   }
 
   /// (n, n_components), the map of the rows given to `fit`.

@@ -37,8 +37,11 @@ class KnowledgeMap:
     coordinates: float32 (n, 2). levels: regions, coarse to fine. predicted: the label that each row's neighbours vote
     for (None or -1: they abstain), confidence: its share of the votes; both None where no labels were given. reused:
     stages taken from the store because nothing they are made from changed. neighbors, distances: (n, k), each row's
-    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer. top: the labels that
-    each row's neighbours vote for, best first, (n, m) numbers among the sorted labels, and their shares of the votes.
+    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer.
+    recall: the share of true neighbours among them (1 where all pairs were looked at, else estimated; NaN where an
+    older store didn't keep it).
+    top: the labels that each row's neighbours vote for, best first, (n, m) numbers among the sorted labels, and their
+    shares of the votes.
     """
 
     collection: Collection
@@ -53,6 +56,7 @@ class KnowledgeMap:
     neighbors: NDArray[np.int32] | None = None
     distances: NDArray[np.float32] | None = None
     metric: str = "cosine"
+    recall: float = float("nan")
     top: tuple[NDArray[np.int32], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
@@ -229,7 +233,7 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
                           core.labels.confidence if labelled else None, name=options["name"],
                           folder=Path(store.folder), reused=core.reused, resume=resume,
                           neighbors=indices, distances=distances,
-                          metric=options["umap"].get("metric", _UMAP_DEFAULTS["metric"]),
+                          metric=options["umap"].get("metric", _UMAP_DEFAULTS["metric"]), recall=core.recall,
                           top=core.labels.top if labelled else None)
     if write and not layout_only:
         result.to_parquet(Path(store.folder) / "map.parquet")

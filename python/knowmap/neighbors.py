@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from knowmap import _core
 from knowmap.progress import Callback, callback
+from knowmap.rows import opened, rows_or_source
 
 
 class KnnGraph(tuple[NDArray[np.int32], NDArray[np.float32]]):
@@ -38,29 +39,34 @@ class KnnGraph(tuple[NDArray[np.int32], NDArray[np.float32]]):
         return self[1]
 
 
-def knn_graph(X: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
+def knn_graph(X: Any, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
               exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97, n_jobs: int = 0,
               progress: bool | Callback = False) -> KnnGraph:
     """The nearest other rows of each row: `indices, distances = knn_graph(X)`, and `knn_graph(X).recall`.
 
-    X (n, d): float32; other numbers (float16, int8, float64) are converted. The row itself is left out; -1 and infinity
-    fill up where there are fewer rows. metric: "cosine", "euclidean", "inner_product" (1 - a·b), "correlation",
-    "manhattan", "chebyshev", "minkowski" (exponent p), "canberra", "braycurtis", "hamming", "jaccard", or
-    "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs up to 20,000 rows. target_recall: the
-    approximate search goes on while its estimate is below; 0 takes no estimate. The same bytes on any number of
+    X (n, d): float32, float16, int8 and uint8 are taken as they are, other numbers are converted to float32. Or, read
+    by ranges and so of any size, a mapped array, a `CheckpointStore`, the path of a store or of an .npy file: a quarter
+    of float32's size is held (cosine, euclidean, inner_product, correlation). The bytes are the same in each case.
+
+    The row itself is left out; -1 and infinity fill up where there are fewer rows. metric: "cosine", "euclidean",
+    "inner_product" (1 - a·b), "correlation", "manhattan", "chebyshev", "minkowski" (exponent p), "canberra",
+    "braycurtis", "hamming", "jaccard", or "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs
+    up to 20,000 rows. target_recall: the approximate search goes on while its estimate is below, where four partitions
+    don't suffice with all pairs of up to 150,000 rows; 0 takes no estimate. The same bytes on any number of
     threads. Raises ValueError on NaN and infinity.
     """
     with callback(progress) as report:
-        return KnnGraph(*_core.knn_graph(X, n_neighbors=n_neighbors, metric=metric, p=p, exact=exact,
-                                         random_state=random_state, target_recall=target_recall, threads=n_jobs,
-                                         progress=report))
+        return KnnGraph(*_core.knn_graph(rows_or_source(opened(X), metric), n_neighbors=n_neighbors, metric=metric, p=p,
+                                         exact=exact, random_state=random_state, target_recall=target_recall,
+                                         threads=n_jobs, progress=report))
 
 
-def knn_query(X: ArrayLike, queries: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
+def knn_query(X: Any, queries: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
               n_jobs: int = 0, progress: bool | Callback = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The rows of X nearest to each query, always exact; equal rows are found too."""
+    """The rows of X (as for `knn_graph`) nearest to each query (m, d), always exact; equal rows are found too."""
     with callback(progress) as report:
-        return _core.knn_query(X, queries, n_neighbors=n_neighbors, metric=metric, p=p, threads=n_jobs, progress=report)
+        return _core.knn_query(rows_or_source(opened(X), metric), queries, n_neighbors=n_neighbors, metric=metric, p=p,
+                               threads=n_jobs, progress=report)
 
 
 class KnnIndex:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from knowmap import _core
 from knowmap.estimator import Estimator
 from knowmap.progress import Callback, callback
+from knowmap.rows import is_outside, opened, rows_or_source
 
 _Neighbors = tuple[ArrayLike | None, ...]
 
@@ -57,7 +58,9 @@ class UmapProjector(Estimator):
 
     After `fit`: `embedding_` (n, n_components) float32, `graph_` (SciPy CSR), `n_features_in_`, `init_used_` (what the
     start was made from, and why where that is not what was asked). X is not copied where it is float32 already: leave
-    it unchanged as long as `transform` is used.
+    it unchanged as long as `transform` is used. X may also be a `CheckpointStore`, the path of a store or of an .npy
+    file, or a mapped array. The rows of a store, or of a mapped array of another type than float32, are read by ranges
+    and not held; such a map knows no `inverse_transform` and no `update`.
     """
 
     def __init__(self, n_neighbors: int = 15, n_components: int = 2,
@@ -119,14 +122,23 @@ class UmapProjector(Estimator):
 
     # --- making a map ---------------------------------------------------------
 
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Lays out the rows of X (n, d), drawn to the targets y (n,) where given. Raises ValueError, CancelledError."""
-        rows = self._check_rows(X, fitting=True)
-        targets = self._targets(y, len(rows))
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Lays out the rows of X (n, d), drawn to the targets y (n,) where given. Raises ValueError, CancelledError.
+
+        sample_weight (n,): 0 or more; a row pulls the rows that it is joined to in proportion. Only ratios count, and
+        only in the layout: who is a neighbour, and the start, are as without. Not with densmap or serial.
+        """
+        X = opened(X)
+        outside = is_outside(X)
+        rows = self._source(X) if outside else self._check_rows(X, fitting=True)
+        beside = *self._targets(y, rows.shape[0]), self._weights(sample_weight, rows.shape[0])
         with self._report() as report:
             core = _core.UmapProjector(self._engine_params(), report)
-            indices, distances = self._known_neighbors(rows)
-            core.fit(rows, indices, distances, self._given_start(), *targets)
+            if outside:
+                core.fit_source(rows, self._given_start(), *beside)
+            else:
+                core.fit(rows, *self._known_neighbors(rows), self._given_start(), *beside)
+        self._outside = rows if outside else None
         self._take(core)
         lost = int(np.isnan(self.embedding_[:, 0]).sum())
         if lost:
@@ -134,9 +146,9 @@ class UmapProjector(Estimator):
                           stacklevel=2)
         return self
 
-    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
+    def fit_transform(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
         """`fit`, then the map of the same rows: float32 (n, n_components); with `output_dens` also the radii."""
-        self.fit(X, y)
+        self.fit(X, y, sample_weight)
         return (self.embedding_, self.rad_orig_, self.rad_emb_) if self.output_dens else self.embedding_
 
     def update(self, X: ArrayLike) -> Self:
@@ -153,6 +165,10 @@ class UmapProjector(Estimator):
         """Places new rows on the fitted map; each gets the same bytes whatever rows come with it."""
         self._require_fitted("_core")
         rows = self._check_rows(X, fitting=False)
+        if getattr(self, "_outside", None) is not None:
+            k = min(self.n_neighbors, len(self.embedding_))
+            return self._core.transform(rows, *_core.knn_query(self._outside, rows, n_neighbors=k, metric=self.metric,
+                                                               threads=_threads(self.n_jobs)))
         if self.metric == "precomputed" or not _known(self.metric):
             k = min(self.n_neighbors, len(self.embedding_))
             return self._core.transform(rows, *self._search_neighbors(rows, k, new=True))
@@ -208,6 +224,7 @@ class UmapProjector(Estimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         core = state.pop("_core", None)
+        state.pop("_outside", None)
         if core is not None:
             try:
                 arrays = core.arrays(True)
@@ -253,6 +270,17 @@ class UmapProjector(Estimator):
         with callback(self.progress if callable(self.progress) else bool(self.progress or self.verbose)) as report:
             yield report
 
+    def _source(self, X: Any) -> Any:
+        """Rows that lie outside memory, for `fit`."""
+        if self.precomputed_knn is not None or not _known(self.metric) or self.metric == "precomputed":
+            raise ValueError("a store or file of rows goes with knowmap's own metrics alone, not with precomputed_knn; "
+                             "read the rows first")
+        rows = rows_or_source(X, self.metric)
+        if not isinstance(rows, _core.RowSource):  # mapped, but of a type or an order that must be converted
+            rows = _core.RowSource.of_array(np.ascontiguousarray(rows, dtype=np.float32), True)
+        self._check_columns(rows.shape[1], None, True)
+        return rows
+
     def _engine_params(self) -> dict[str, Any]:
         if self.transform_mode != "embedding":
             raise ValueError(f"transform_mode must be 'embedding', not {self.transform_mode!r}; "
@@ -285,6 +313,15 @@ class UmapProjector(Estimator):
             values = np.ascontiguousarray(values, dtype=np.float32)
             return None, values.reshape(rows, -1)
         return _class_numbers(values.reshape(rows)), None
+
+    @staticmethod
+    def _weights(sample_weight: ArrayLike | None, rows: int) -> NDArray[np.float32] | None:
+        if sample_weight is None:
+            return None
+        weights = np.ascontiguousarray(sample_weight, dtype=np.float32)
+        if weights.shape != (rows,):
+            raise ValueError(f"sample_weight has the shape {weights.shape}, not ({rows},)")
+        return weights
 
     def _known_neighbors(self, rows: NDArray[np.float32]) -> tuple[Any, Any]:
         """Neighbours that the engine need not find, self left out."""

@@ -9,11 +9,14 @@
 #include <numeric>
 #include <optional>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "neighbors/float_rows.hpp"
 #include "neighbors/joins.hpp"
+#include "neighbors/ranking.hpp"
 #include "neighbors/sample.hpp"
 #include "neighbors/search.hpp"
 #include "neighbors/small_rows.hpp"
@@ -33,13 +36,12 @@ constexpr std::size_t kNeighborsMost = 256;
 
 class ApproximateSearch {
  public:
-  ApproximateSearch(MatrixView<const float> data, const KnnOptions& options, Workers& workers)
+  ApproximateSearch(const RowReader& data, const KnnOptions& options, Workers& workers)
       : data_(data),
         options_(options),
         workers_(workers),
         // A partition's leaves and a pass count as the rows do, the rest once.
         monitor_(options.progress, "neighbors", 3 * data.rows, "rows"),
-        distance_(options.metric, options.p, data.cols),
         scoring_(data, options.metric, options.p, workers),
         leaf_aim_(kLeafAim * ((options.n_neighbors + 63) / 64)) {
     if (scoring_.is_product()) {
@@ -51,7 +53,7 @@ class ApproximateSearch {
 
   /// Works until the target is reached; answers whether it was.
   bool run() {
-    norms_ = all_norms(distance_, data_, workers_);
+    ranking_.emplace(data_, options_.metric, options_.p, workers_);
     std::optional<Sample> sample;
     for (std::size_t part = 0; part < kPartitionsMost; ++part) {
       add_partition(part);
@@ -72,16 +74,17 @@ class ApproximateSearch {
     const std::size_t k = options_.n_neighbors;
     KnnGraph graph{{n, k}, {n, k}};
     graph.recall = recall_;
-    workers_.run_ranges(
-        n, 64,
-        [&](std::size_t begin, std::size_t end, int) {
-          for (std::size_t at = begin; at < end; ++at) {
-            const auto i = static_cast<std::size_t>(order_[at]);
-            rank(at, {graph.indices.row(i), k}, {graph.distances.row(i), k});
-          }
-          monitor_.add(end - begin);
-        },
-        &monitor_);
+    // In the order of the leaves: near rows share candidates.
+    Ranking::Questions questions;
+    questions.count = n;
+    questions.counted = true;
+    questions.row = [this](std::size_t at) { return static_cast<std::size_t>(order_[at]); };
+    questions.candidates = [this](std::size_t at, auto& out) { candidates(at, out); };
+    questions.answer = [&](std::size_t at) {
+      const auto i = static_cast<std::size_t>(order_[at]);
+      return std::pair{std::span(graph.indices.row(i), k), std::span(graph.distances.row(i), k)};
+    };
+    ranking_->answer(questions, &monitor_);
     monitor_.finish();
     return graph;
   }
@@ -122,41 +125,45 @@ class ApproximateSearch {
     rows_->reorder(order_);
   }
 
-  /// Ranks the candidates of the row at `at` by their distances in double.
-  void rank(std::size_t at, std::span<std::int32_t> indices, std::span<float> distances) const {
-    std::vector<std::int32_t> candidates(best_.capacity());
-    candidates.resize(best_.take(at, candidates));
-    for (std::int32_t& c : candidates) c = order_[static_cast<std::size_t>(c)];
-    const auto i = static_cast<std::size_t>(order_[at]);
-    rank_candidates(distance_, data_, norms_, data_.row(i), norms_.empty() ? 0.0 : norms_[i],
-                    candidates, indices, distances);
+  /// The rows that may be the nearest to the one at `at`.
+  void candidates(std::size_t at, std::vector<std::int32_t>& out) const {
+    out.resize(best_.capacity());
+    out.resize(best_.take(at, out));
+    for (std::int32_t& c : out) c = order_[static_cast<std::size_t>(c)];
   }
 
-  double estimate(const Sample& sample) const {
+  double estimate(const Sample& sample) {
     std::vector<std::size_t> place(data_.rows);
     for (std::size_t at = 0; at < order_.size(); ++at) {
       place[static_cast<std::size_t>(order_[at])] = at;
     }
     const std::size_t k = std::min(options_.n_neighbors, data_.rows - 1);
-    std::vector<std::int32_t> indices(k);
-    std::vector<float> distances(k);
+    const std::size_t count = sample.rows.size();
+    BasicMatrix<std::int32_t> indices(count, k);
+    Matrix distances(count, k);
+    Ranking::Questions questions;
+    questions.count = count;
+    questions.row = [&](std::size_t s) { return static_cast<std::size_t>(sample.rows[s]); };
+    questions.candidates = [&](std::size_t s, auto& out) {
+      candidates(place[static_cast<std::size_t>(sample.rows[s])], out);
+    };
+    questions.answer = [&](std::size_t s) {
+      return std::pair{std::span(indices.row(s), k), std::span(distances.row(s), k)};
+    };
+    ranking_->answer(questions, &monitor_);
     std::size_t found = 0;
-    for (std::size_t s = 0; s < sample.rows.size(); ++s) {
-      rank(place[static_cast<std::size_t>(sample.rows[s])], indices, distances);
-      found += sample.hits(s, distances);
-    }
-    return static_cast<double>(found) / static_cast<double>(k * sample.rows.size());
+    for (std::size_t s = 0; s < count; ++s) found += sample.hits(s, {distances.row(s), k});
+    return static_cast<double>(found) / static_cast<double>(k * count);
   }
 
-  MatrixView<const float> data_;
+  RowReader data_;
   const KnnOptions& options_;
   Workers& workers_;
   Monitor monitor_;
-  ExactDistance distance_;
   Scoring scoring_;
   std::size_t leaf_aim_;
   std::unique_ptr<CandidateRows> rows_;
-  std::vector<double> norms_;
+  std::optional<Ranking> ranking_;
   std::vector<std::int32_t> order_;
   TopK best_;
   RowLocks locks_;
@@ -165,10 +172,14 @@ class ApproximateSearch {
 
 }  // namespace
 
-KnnGraph approximate_graph(MatrixView<const float> data, const KnnOptions& options,
-                           Workers& workers) {
+KnnGraph approximate_graph(const RowReader& data, const KnnOptions& options, Workers& workers) {
   if (data.rows <= 2 * kLeafAim || options.n_neighbors > kNeighborsMost) {
     return exact_graph(data, options, workers);
+  }
+  if (metric_kernel(options.metric) != nullptr && !data.is_resident()) {
+    throw std::invalid_argument("metric '" + std::string(metric_name(options.metric)) +
+                                "' is searched for among rows in memory: read them first, or take "
+                                "cosine, euclidean, inner_product or correlation");
   }
   {
     ApproximateSearch search(data, options, workers);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "neighbors/kernels.hpp"
+#include "neighbors/ranking.hpp"
 #include "neighbors/rows.hpp"
 #include "neighbors/search.hpp"
 #include "neighbors/top_k.hpp"
@@ -49,27 +50,39 @@ struct Scratch {
 };
 
 /// Ranks the candidates of rows [0, n) and writes the graph.
-void finish(TopK& best, MatrixView<const float> data, MatrixView<const float> queries,
+void finish(TopK& best, const RowReader& data, MatrixView<const float> queries,
             const KnnOptions& options, Workers& workers, Monitor& monitor, KnnGraph& graph) {
-  const ExactDistance distance(options.metric, options.p, data.cols);
-  const std::vector<double> norms = all_norms(distance, data, workers);
-  workers.run_ranges(
-      queries.rows, 64,
-      [&](std::size_t begin, std::size_t end, int) {
-        std::vector<std::int32_t> candidates(best.capacity());
-        for (std::size_t i = begin; i < end; ++i) {
-          const std::size_t count = best.take(i, candidates);
-          rank_candidates(distance, data, norms, queries.row(i), distance.norm(queries.row(i)),
-                          {candidates.data(), count}, {graph.indices.row(i), graph.indices.cols()},
-                          {graph.distances.row(i), graph.distances.cols()});
-        }
-      },
-      &monitor);
+  const std::size_t k = graph.n_neighbors();
+  Ranking::Questions questions;
+  questions.count = queries.rows;
+  questions.queries = queries;
+  questions.row = [](std::size_t q) { return q; };
+  questions.candidates = [&](std::size_t q, std::vector<std::int32_t>& out) {
+    out.resize(best.capacity());
+    out.resize(best.take(q, out));
+  };
+  questions.answer = [&](std::size_t q) {
+    return std::pair{std::span(graph.indices.row(q), k), std::span(graph.distances.row(q), k)};
+  };
+  Ranking(data, options.metric, options.p, workers).answer(questions, &monitor);
+}
+
+Matrix read_all(const RowReader& rows, Workers& workers) {
+  Matrix all(rows.rows, rows.cols);
+  workers.run_ranges(rows.rows, kBlock, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<float> room;
+    std::copy_n(rows.run(begin, end, room), (end - begin) * rows.cols, all.row(begin));
+  });
+  return all;
 }
 
 }  // namespace
 
-KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Workers& workers) {
+KnnGraph exact_graph(const RowReader& rows, const KnnOptions& options, Workers& workers) {
+  // All pairs want all rows in memory anyway.
+  Matrix copy;
+  if (!rows.is_direct()) copy = read_all(rows, workers);
+  const MatrixView<const float> data = rows.is_direct() ? rows.view() : copy.view();
   const std::size_t n = data.rows;
   const std::size_t k = options.n_neighbors;
   KnnGraph graph{{n, k}, {n, k}};
@@ -134,7 +147,7 @@ KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Wo
   return graph;
 }
 
-KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queries,
+KnnGraph exact_query(const RowReader& data, MatrixView<const float> queries,
                      const KnnOptions& options, Workers& workers) {
   const std::size_t k = options.n_neighbors;
   KnnGraph graph{{queries.rows, k}, {queries.rows, k}};
@@ -155,11 +168,13 @@ KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queri
         const std::size_t begin = block * kBlock;
         const std::size_t count = std::min(kBlock, data.rows - begin);
         const std::size_t panels = (count + kPanel - 1) / kPanel;
+        std::vector<float> room;
+        const float* rows = data.run(begin, begin + count, room);
         Matrix block_panels(panels, kPanel * data.cols);
         std::vector<float> bias(panels * kPanel);
         pack(
-            scoring, count, [&](std::size_t r) { return data.row(begin + r); }, block_panels.data(),
-            bias.data());
+            scoring, count, [&](std::size_t r) { return rows + r * data.cols; },
+            block_panels.data(), bias.data());
         for (std::size_t q = 0; q < packed.blocks(); ++q) {
           if (monitor.cancelled()) return;
           scoring.tile(packed.block(q), packed.block_panels(q), block_panels.data(), panels,

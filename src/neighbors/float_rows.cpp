@@ -6,7 +6,7 @@
 
 namespace knowmap::neighbors {
 
-FloatRows::FloatRows(MatrixView<const float> data, const Scoring& scoring)
+FloatRows::FloatRows(const RowReader& data, const Scoring& scoring)
     : data_(data), scoring_(scoring), order_(data.rows) {
   bias_.assign(data.rows, 0.0f);
   std::iota(order_.begin(), order_.end(), 0);
@@ -22,12 +22,13 @@ void FloatRows::reorder(std::span<const std::int32_t> order) {
 
 void FloatRows::pack(std::span<const std::int32_t> rows, std::byte* panels) const {
   std::array<float, kPanel> bias;
+  std::vector<float> room;
   for (std::size_t begin = 0; begin < rows.size(); begin += kPanel, panels += panel_bytes()) {
     neighbors::pack(
         scoring_, std::min(kPanel, rows.size() - begin),
         [&](std::size_t r) {
           const auto row = static_cast<std::size_t>(rows[begin + r]);
-          return data_.row(static_cast<std::size_t>(order_[row]));
+          return data_.row(static_cast<std::size_t>(order_[row]), room);
         },
         reinterpret_cast<float*>(panels), bias.data());
   }

@@ -6,10 +6,10 @@
 namespace knowmap::neighbors {
 
 /// Rows as they are, scored in float: for the metrics that are no product. Only
-/// the order is held; the data live elsewhere.
+/// the order is held; the data live elsewhere, where one row alone is quickly read.
 class FloatRows final : public CandidateRows {
  public:
-  FloatRows(MatrixView<const float> data, const Scoring& scoring);
+  FloatRows(const RowReader& data, const Scoring& scoring);
 
   void reorder(std::span<const std::int32_t> order) override;
   std::size_t panel_bytes() const override { return kPanel * data_.cols * sizeof(float); }
@@ -19,7 +19,7 @@ class FloatRows final : public CandidateRows {
   void pair_scores(std::span<const std::int32_t> rows, float* out, std::size_t ld) const override;
 
  private:
-  MatrixView<const float> data_;
+  RowReader data_;
   const Scoring& scoring_;
   std::vector<std::int32_t> order_;
 };

@@ -31,7 +31,7 @@ constexpr std::pair<Metric, std::string_view> kMetricNames[] = {
 
 namespace neighbors {
 
-void check_options(MatrixView<const float> data, const KnnOptions& options) {
+void check_options(const RowReader& data, const KnnOptions& options) {
   if (options.n_neighbors == 0) {
     throw std::invalid_argument("n_neighbors must be at least 1, not 0");
   }
@@ -71,6 +71,52 @@ std::string_view metric_name(Metric metric) noexcept {
   return "unknown";
 }
 
+namespace {
+
+using neighbors::RowReader;
+
+KnnGraph graph_of_rows(const RowReader& data, const KnnOptions& options, Workers& workers) {
+  neighbors::check_finite(data, "data", workers);
+  const bool exact =
+      options.search == KnnOptions::Search::exact ||
+      (options.search == KnnOptions::Search::automatic && data.rows <= options.exact_limit);
+  return exact ? neighbors::exact_graph(data, options, workers)
+               : neighbors::approximate_graph(data, options, workers);
+}
+
+KnnGraph query_of_rows(const RowReader& data, MatrixView<const float> queries,
+                       const KnnOptions& options, Workers& workers) {
+  if (data.cols != queries.cols) {
+    throw std::invalid_argument("queries have " + std::to_string(queries.cols) + " columns, data " +
+                                std::to_string(data.cols));
+  }
+  neighbors::check_finite(data, "data", workers);
+  neighbors::check_finite(queries, "queries", workers);
+  return neighbors::exact_query(data, queries, options, workers);
+}
+
+void check_source(const RowSource& source, const KnnOptions& options) {
+  neighbors::check_options(source, options);
+  if (options.metric == Metric::precomputed) {
+    throw std::invalid_argument("precomputed distances are taken as a float32 matrix in memory");
+  }
+}
+
+}  // namespace
+
+KnnGraph knn_graph(const RowSource& data, const KnnOptions& options) {
+  check_source(data, options);
+  Workers workers(options.threads);
+  return graph_of_rows(data, options, workers);
+}
+
+KnnGraph knn_query(const RowSource& data, MatrixView<const float> queries,
+                   const KnnOptions& options) {
+  check_source(data, options);
+  Workers workers(options.threads);
+  return query_of_rows(data, queries, options, workers);
+}
+
 KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
   neighbors::check_options(data, options);
   Workers workers(options.threads);
@@ -82,12 +128,7 @@ KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options) {
     }
     return neighbors::precomputed_graph(data, true, options, workers);
   }
-  neighbors::check_finite(data, "data", workers);
-  const bool exact =
-      options.search == KnnOptions::Search::exact ||
-      (options.search == KnnOptions::Search::automatic && data.rows <= options.exact_limit);
-  return exact ? neighbors::exact_graph(data, options, workers)
-               : neighbors::approximate_graph(data, options, workers);
+  return graph_of_rows(data, options, workers);
 }
 
 KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries,
@@ -97,13 +138,7 @@ KnnGraph knn_query(MatrixView<const float> data, MatrixView<const float> queries
   if (options.metric == Metric::precomputed) {
     return neighbors::precomputed_graph(queries, false, options, workers);
   }
-  if (data.cols != queries.cols) {
-    throw std::invalid_argument("queries have " + std::to_string(queries.cols) + " columns, data " +
-                                std::to_string(data.cols));
-  }
-  neighbors::check_finite(data, "data", workers);
-  neighbors::check_finite(queries, "queries", workers);
-  return neighbors::exact_query(data, queries, options, workers);
+  return query_of_rows(data, queries, options, workers);
 }
 
 }  // namespace knowmap

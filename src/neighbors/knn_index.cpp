@@ -53,7 +53,7 @@ struct KnnIndex::Impl {
   const KnnOptions& options() const { return state.options; }
   bool looks_at_all() const { return state.leaders.empty(); }
 
-  std::unique_ptr<CandidateRows> prepared(MatrixView<const float> data, Workers& workers) const {
+  std::unique_ptr<CandidateRows> prepared(const RowReader& data, Workers& workers) const {
     if (!scoring->is_product()) return std::make_unique<FloatRows>(data, *scoring);
     if (!rows) return std::make_unique<SmallRows>(data, *scoring, workers, nullptr);
     return std::make_unique<SmallRows>(data, *scoring, static_cast<const SmallRows&>(*rows),
@@ -159,13 +159,17 @@ KnnGraph KnnIndex::Impl::query(MatrixView<const float> queries, std::size_t k, s
       queries.rows, 64,
       [&](std::size_t begin, std::size_t end, int) {
         std::vector<std::int32_t> candidates;
+        std::vector<const float*> lie;
         for (std::size_t q = begin; q < end; ++q) {
           candidates.resize(best.capacity());
           candidates.resize(best.take(q, candidates));
           for (std::int32_t& c : candidates) c = order[static_cast<std::size_t>(c)];
-          rank_candidates(distance, state.data, norms, queries.row(q),
-                          distance.norm(queries.row(q)), candidates, {graph.indices.row(q), k},
-                          {graph.distances.row(q), k});
+          lie.clear();
+          for (const std::int32_t c : candidates) {
+            lie.push_back(state.data.row(static_cast<std::size_t>(c)));
+          }
+          rank_candidates(distance, norms, queries.row(q), distance.norm(queries.row(q)),
+                          candidates, lie, {graph.indices.row(q), k}, {graph.distances.row(q), k});
         }
         monitor.add(end - begin);
       },

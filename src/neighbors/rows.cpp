@@ -14,11 +14,12 @@ namespace {
 constexpr std::size_t kGrain = 1024;
 }
 
-void check_finite(MatrixView<const float> data, std::string_view what, Workers& workers) {
+void check_finite(const RowReader& data, std::string_view what, Workers& workers) {
   std::atomic<std::size_t> first{data.rows};
   workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) {
-      const float* row = data.row(i);
+    std::vector<float> room;
+    const float* row = data.run(begin, end, room);
+    for (std::size_t i = begin; i < end; ++i, row += data.cols) {
       float sum = 0;  // NaN as soon as one is not finite
       for (std::size_t j = 0; j < data.cols; ++j) sum += row[j] * 0.0f;
       if (sum == 0) continue;
@@ -56,7 +57,7 @@ const MetricKernel* metric_kernel(Metric metric) {
   }
 }
 
-Scoring::Scoring(MatrixView<const float> data, Metric metric, double p, Workers& workers)
+Scoring::Scoring(const RowReader& data, Metric metric, double p, Workers& workers)
     : metric_(metric), dims_(data.cols), p_(static_cast<float>(p)), tile_(metric_kernel(metric)) {
   const bool scaled = metric == Metric::euclidean || metric == Metric::inner_product;
   if (!scaled || data.empty()) return;
@@ -66,8 +67,9 @@ Scoring::Scoring(MatrixView<const float> data, Metric metric, double p, Workers&
     std::vector<double> sums(chunks * dims_, 0.0);
     workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
       double* sum = sums.data() + begin / kGrain * dims_;
-      for (std::size_t i = begin; i < end; ++i) {
-        const float* row = data.row(i);
+      std::vector<float> room;
+      const float* row = data.run(begin, end, room);
+      for (std::size_t i = begin; i < end; ++i, row += dims_) {
         for (std::size_t j = 0; j < dims_; ++j) sum[j] += static_cast<double>(row[j]);
       }
     });
@@ -81,8 +83,9 @@ Scoring::Scoring(MatrixView<const float> data, Metric metric, double p, Workers&
   std::vector<double> largest(chunks, 0.0);
   workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
     double most = 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      const float* row = data.row(i);
+    std::vector<float> room;
+    const float* row = data.run(begin, end, room);
+    for (std::size_t i = begin; i < end; ++i, row += dims_) {
       for (std::size_t j = 0; j < dims_; ++j) {
         const double mean = mean_.empty() ? 0.0 : static_cast<double>(mean_[j]);
         most = std::max(most, std::abs(static_cast<double>(row[j]) - mean));
@@ -181,30 +184,31 @@ float ExactDistance::operator()(const float* a, double norm_a, const float* b,
   }
 }
 
-std::vector<double> all_norms(const ExactDistance& distance, MatrixView<const float> data,
+std::vector<double> all_norms(const ExactDistance& distance, const RowReader& data,
                               Workers& workers) {
   std::vector<double> norms(distance.wants_norms() ? data.rows : 0);
   workers.run_ranges(norms.size(), kGrain, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) norms[i] = distance.norm(data.row(i));
+    std::vector<float> room;
+    const float* row = data.run(begin, end, room);
+    for (std::size_t i = begin; i < end; ++i, row += data.cols) norms[i] = distance.norm(row);
   });
   return norms;
 }
 
-void rank_candidates(const ExactDistance& distance, MatrixView<const float> data,
-                     std::span<const double> norms, const float* query, double query_norm,
-                     std::span<const std::int32_t> candidates, std::span<std::int32_t> indices,
-                     std::span<float> distances) {
+void rank_candidates(const ExactDistance& distance, std::span<const double> norms,
+                     const float* query, double query_norm,
+                     std::span<const std::int32_t> candidates, std::span<const float* const> rows,
+                     std::span<std::int32_t> indices, std::span<float> distances) {
   std::vector<std::pair<float, std::int32_t>> ranked(candidates.size());
   for (std::size_t c = 0; c < candidates.size(); ++c) {
     const auto j = static_cast<std::size_t>(candidates[c]);
     if (c + 2 < candidates.size()) {
-      const auto* next =
-          reinterpret_cast<const char*>(data.row(static_cast<std::size_t>(candidates[c + 2])));
-      for (std::size_t byte = 0; byte < data.cols * sizeof(float); byte += 64) {
+      const auto* next = reinterpret_cast<const char*>(rows[c + 2]);
+      for (std::size_t byte = 0; byte < distance.dims() * sizeof(float); byte += 64) {
         __builtin_prefetch(next + byte);
       }
     }
-    ranked[c] = {distance(query, query_norm, data.row(j), norms.empty() ? 0.0 : norms[j]),
+    ranked[c] = {distance(query, query_norm, rows[c], norms.empty() ? 0.0 : norms[j]),
                  candidates[c]};
   }
   const std::size_t count = std::min(ranked.size(), indices.size());

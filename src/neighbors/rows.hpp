@@ -8,13 +8,14 @@
 #include "knowmap/knn.hpp"
 #include "neighbors/kernels.hpp"
 #include "neighbors/metric_kernels.hpp"
+#include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap::neighbors {
 
 /// Throws `std::invalid_argument` naming the first row of `data` that holds NaN
 /// or infinity; `what` is the argument's name.
-void check_finite(MatrixView<const float> data, std::string_view what, Workers& workers);
+void check_finite(const RowReader& data, std::string_view what, Workers& workers);
 
 /// How rows become numbers that rank neighbours. For two rows x, y brought into
 /// this form, score(x, y) + bias(y) ranks y among x's neighbours. For the metrics
@@ -24,7 +25,7 @@ void check_finite(MatrixView<const float> data, std::string_view what, Workers& 
 /// square leaves float's range; for the others it falls with the distance.
 class Scoring {
  public:
-  Scoring(MatrixView<const float> data, Metric metric, double p, Workers& workers);
+  Scoring(const RowReader& data, Metric metric, double p, Workers& workers);
 
   /// Row `row` brought into form; answers its bias.
   float prepare(const float* row, float* out) const;
@@ -78,6 +79,7 @@ class ExactDistance {
  public:
   ExactDistance(Metric metric, double p, std::size_t dims)
       : metric_(metric), p_(p), dims_(dims), kernel_(metric_kernel(metric)) {}
+  std::size_t dims() const { return dims_; }
   /// Whether `operator()` wants to know `norm` of both rows; 0 will do otherwise.
   bool wants_norms() const { return metric_ == Metric::cosine; }
   double norm(const float* row) const {
@@ -95,15 +97,16 @@ class ExactDistance {
 };
 
 /// `norm` of every row; empty where the metric wants none.
-std::vector<double> all_norms(const ExactDistance& distance, MatrixView<const float> data,
+std::vector<double> all_norms(const ExactDistance& distance, const RowReader& data,
                               Workers& workers);
 
 /// Writes the nearest `indices.size()` of the candidates, nearest first and ties
-/// by the lower index; -1 and infinity where there are fewer.
-void rank_candidates(const ExactDistance& distance, MatrixView<const float> data,
-                     std::span<const double> norms, const float* query, double query_norm,
-                     std::span<const std::int32_t> candidates, std::span<std::int32_t> indices,
-                     std::span<float> distances);
+/// by the lower index; -1 and infinity where there are fewer. `rows` are where the
+/// candidates' rows lie.
+void rank_candidates(const ExactDistance& distance, std::span<const double> norms,
+                     const float* query, double query_norm,
+                     std::span<const std::int32_t> candidates, std::span<const float* const> rows,
+                     std::span<std::int32_t> indices, std::span<float> distances);
 
 /// Candidates kept beyond k, so that what the product's rounding puts in the
 /// wrong order is put right by `rank_candidates`.

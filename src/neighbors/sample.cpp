@@ -13,14 +13,15 @@ namespace {
 constexpr std::size_t kRows = 256;
 }  // namespace
 
-Sample::Sample(MatrixView<const float> data, const KnnOptions& options, Workers& workers) {
+Sample::Sample(const RowReader& data, const KnnOptions& options, Workers& workers) {
   RowSet all(data.rows);
   std::iota(all.begin(), all.end(), 0);
   rows = draw(all, std::min(kRows, all.size()),
               random_bits(options.seed, RandomStage::sample, data.rows));
   Matrix queries(rows.size(), data.cols);
+  std::vector<float> room;
   for (std::size_t s = 0; s < rows.size(); ++s) {
-    std::copy_n(data.row(static_cast<std::size_t>(rows[s])), data.cols, queries.row(s));
+    std::copy_n(data.row(static_cast<std::size_t>(rows[s]), room), data.cols, queries.row(s));
   }
   KnnOptions asked = options;
   asked.n_neighbors = options.n_neighbors + 1;  // one more: the row itself

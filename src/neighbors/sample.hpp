@@ -5,13 +5,14 @@
 
 #include "knowmap/knn.hpp"
 #include "neighbors/partition.hpp"
+#include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap::neighbors {
 
 /// Rows drawn at random whose true neighbours are known, to estimate recall on.
 struct Sample {
-  Sample(MatrixView<const float> data, const KnnOptions& options, Workers& workers);
+  Sample(const RowReader& data, const KnnOptions& options, Workers& workers);
 
   /// How many of the distances found for the `s`-th row are those of true
   /// neighbours. By distance, not by number: of equally far rows any will do.

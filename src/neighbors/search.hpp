@@ -1,18 +1,18 @@
 #pragma once
 
 #include "knowmap/knn.hpp"
+#include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap::neighbors {
 
 /// Throws `std::invalid_argument` for what is out of range.
-void check_options(MatrixView<const float> data, const KnnOptions& options);
+void check_options(const RowReader& data, const KnnOptions& options);
 
 // The searches behind `knn_graph` and `knn_query`. `data` has been checked.
-KnnGraph exact_graph(MatrixView<const float> data, const KnnOptions& options, Workers& workers);
-KnnGraph approximate_graph(MatrixView<const float> data, const KnnOptions& options,
-                           Workers& workers);
-KnnGraph exact_query(MatrixView<const float> data, MatrixView<const float> queries,
+KnnGraph exact_graph(const RowReader& data, const KnnOptions& options, Workers& workers);
+KnnGraph approximate_graph(const RowReader& data, const KnnOptions& options, Workers& workers);
+KnnGraph exact_query(const RowReader& data, MatrixView<const float> queries,
                      const KnnOptions& options, Workers& workers);
 /// The finite distances of each row, in order. `leave_self`: without the diagonal.
 KnnGraph precomputed_graph(MatrixView<const float> distances, bool leave_self,

@@ -12,14 +12,16 @@ constexpr std::size_t kGrain = 1024;
 
 /// The root of the mean square of prepared entries, over every 16th row; summed
 /// by runs in their order.
-double root_mean_square(MatrixView<const float> data, const Scoring& scoring, Workers& workers) {
+double root_mean_square(const RowReader& data, const Scoring& scoring, Workers& workers) {
   constexpr std::size_t kEvery = 16;
   std::vector<double> squares((data.rows + kGrain - 1) / kGrain, 0.0);
   workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
     std::vector<float> line(data.cols);
+    std::vector<float> room;
+    const float* rows = data.run(begin, end, room);
     double sum = 0;
     for (std::size_t i = begin; i < end; i += kEvery) {
-      scoring.prepare(data.row(i), line.data());
+      scoring.prepare(rows + (i - begin) * data.cols, line.data());
       sum += kernels().dot(line.data(), line.data(), data.cols);
     }
     squares[begin / kGrain] = sum;
@@ -36,7 +38,7 @@ double root_mean_square(MatrixView<const float> data, const Scoring& scoring, Wo
 
 }  // namespace
 
-SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
+SmallRows::SmallRows(const RowReader& data, const Scoring& scoring, Workers& workers,
                      Monitor* monitor)
     : groups_((data.cols + 3) / 4),
       bytes_(data.rows, small_stride(data.cols)),
@@ -50,7 +52,7 @@ SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, Worke
   fill(data, scoring, workers, monitor);
 }
 
-SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, const SmallRows& like,
+SmallRows::SmallRows(const RowReader& data, const Scoring& scoring, const SmallRows& like,
                      Workers& workers)
     : groups_(like.groups_),
       bytes_(data.rows, like.bytes_.cols()),
@@ -60,15 +62,17 @@ SmallRows::SmallRows(MatrixView<const float> data, const Scoring& scoring, const
   fill(data, scoring, workers, nullptr);
 }
 
-void SmallRows::fill(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
+void SmallRows::fill(const RowReader& data, const Scoring& scoring, Workers& workers,
                      Monitor* monitor) {
   bias_.resize(data.rows);
   workers.run_ranges(
       data.rows, kGrain,
       [&](std::size_t begin, std::size_t end, int) {
         std::vector<float> line(data.cols);
-        for (std::size_t i = begin; i < end; ++i) {
-          bias_[i] = scoring.prepare(data.row(i), line.data());
+        std::vector<float> room;
+        const float* row = data.run(begin, end, room);
+        for (std::size_t i = begin; i < end; ++i, row += data.cols) {
+          bias_[i] = scoring.prepare(row, line.data());
           const std::int32_t sum =
               small_kernels().quantize(line.data(), data.cols, by_, bytes_.row(i));
           correction_[i] =

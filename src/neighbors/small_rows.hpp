@@ -11,11 +11,9 @@ namespace knowmap::neighbors {
 /// `Scoring` turns into products.
 class SmallRows final : public CandidateRows {
  public:
-  SmallRows(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
-            Monitor* monitor);
+  SmallRows(const RowReader& data, const Scoring& scoring, Workers& workers, Monitor* monitor);
   /// Other rows with the scale of `like`, to be scored with its rows.
-  SmallRows(MatrixView<const float> data, const Scoring& scoring, const SmallRows& like,
-            Workers& workers);
+  SmallRows(const RowReader& data, const Scoring& scoring, const SmallRows& like, Workers& workers);
 
   void reorder(std::span<const std::int32_t> order) override;
   std::size_t panel_bytes() const override { return small_panel_bytes(groups_); }
@@ -25,8 +23,7 @@ class SmallRows final : public CandidateRows {
   void pair_scores(std::span<const std::int32_t> rows, float* out, std::size_t ld) const override;
 
  private:
-  void fill(MatrixView<const float> data, const Scoring& scoring, Workers& workers,
-            Monitor* monitor);
+  void fill(const RowReader& data, const Scoring& scoring, Workers& workers, Monitor* monitor);
 
   std::size_t groups_;
   BasicMatrix<std::uint8_t> bytes_;

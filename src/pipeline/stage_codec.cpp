@@ -1,6 +1,7 @@
 #include "pipeline/stage_codec.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -100,7 +101,9 @@ std::vector<std::vector<T>> ragged(const StageResult& result, const std::string&
 }  // namespace
 
 StageResult encode_graph(const KnnGraph& graph) {
-  return {{"indices", array(graph.indices)}, {"distances", array(graph.distances)}};
+  return {{"indices", array(graph.indices)},
+          {"distances", array(graph.distances)},
+          {"recall", array(std::vector<double>{graph.recall})}};
 }
 
 KnnGraph decode_graph(const StageResult& result) {
@@ -113,6 +116,9 @@ KnnGraph decode_graph(const StageResult& result) {
   for (std::size_t i = 0; i < graph.indices.size(); ++i) {
     if (graph.indices.data()[i] < -1 || graph.indices.data()[i] >= n) misfit("indices");
   }
+  // Stores of before kept no recall: it is not known.
+  graph.recall = result.contains("recall") ? column<double>(result, "recall", 1).front()
+                                           : std::numeric_limits<double>::quiet_NaN();
   return graph;
 }
 

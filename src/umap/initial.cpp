@@ -22,7 +22,7 @@ Matrix random_start(std::size_t rows, std::size_t dims, std::uint64_t seed) {
   return start;
 }
 
-Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t seed,
+Matrix pca_start(const neighbors::RowReader& data, std::size_t dims, std::uint64_t seed,
                  Workers& workers, Monitor* monitor) {
   // Subspace iteration on the covariance, which is never formed: each round is
   // two products with the data, added up over fixed runs of rows.
@@ -32,8 +32,11 @@ Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t s
   const auto wide = static_cast<Eigen::Index>(data.cols);
   const std::size_t runs = (data.rows + kGrain - 1) / kGrain;
   const auto width = static_cast<Eigen::Index>(std::min(data.cols, dims + 6));
-  const auto rows_of = [&](std::size_t begin, std::size_t end) {
-    return Eigen::Map<const Rows>(data.row(begin), static_cast<Eigen::Index>(end - begin), wide);
+  const auto rows_of = [&](std::size_t begin, std::size_t end) -> Eigen::MatrixXd {
+    std::vector<float> room;
+    return Eigen::Map<const Rows>(data.run(begin, end, room),
+                                  static_cast<Eigen::Index>(end - begin), wide)
+        .cast<double>();
   };
   std::vector<Eigen::MatrixXd> parts(runs);
   const auto total = [&](Eigen::Index rows, Eigen::Index cols) {
@@ -42,7 +45,7 @@ Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t s
     return sum;
   };
   workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
-    parts[begin / kGrain] = rows_of(begin, end).cast<double>().colwise().sum();
+    parts[begin / kGrain] = rows_of(begin, end).colwise().sum();
   });
   const Eigen::RowVectorXd mean = total(1, wide) / static_cast<double>(data.rows);
   Eigen::MatrixXd axes(wide, width);
@@ -62,7 +65,7 @@ Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t s
     workers.run_ranges(
         data.rows, kGrain,
         [&](std::size_t begin, std::size_t end, int) {
-          Eigen::MatrixXd x = rows_of(begin, end).cast<double>();
+          Eigen::MatrixXd x = rows_of(begin, end);
           x.rowwise() -= mean;
           parts[begin / kGrain] = x.transpose() * (x * axes).eval();
         },
@@ -85,7 +88,7 @@ Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t s
   }
   Matrix start(data.rows, dims, 0.0f);
   workers.run_ranges(data.rows, kGrain, [&](std::size_t begin, std::size_t end, int) {
-    Eigen::MatrixXd x = rows_of(begin, end).cast<double>();
+    Eigen::MatrixXd x = rows_of(begin, end);
     x.rowwise() -= mean;
     const Eigen::MatrixXd scores =
         x * axes.leftCols(std::min(width, static_cast<Eigen::Index>(dims)));

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "knowmap/matrix.hpp"
+#include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap::umap {
@@ -12,7 +13,7 @@ namespace knowmap::umap {
 Matrix random_start(std::size_t rows, std::size_t dims, std::uint64_t seed);
 
 /// The rows' scores on their first principal axes (of zeros where there are fewer).
-Matrix pca_start(MatrixView<const float> data, std::size_t dims, std::uint64_t seed,
+Matrix pca_start(const neighbors::RowReader& data, std::size_t dims, std::uint64_t seed,
                  Workers& workers, Monitor* monitor = nullptr);
 
 /// Scales the largest coordinate to 10 and adds noise of standard deviation

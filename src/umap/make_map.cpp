@@ -104,6 +104,16 @@ SparseGraph with_targets(SparseGraph graph, const MapInput& input, const UmapOpt
   return intersect_targets(graph, near, strengths, options.target_weight, workers);
 }
 
+/// Each edge, from the row that it moves, in proportion to the weight of the row
+/// that pulls: as if that one were there so many times.
+void weigh(SparseGraph& graph, std::span<const float> weights) {
+  if (weights.empty()) return;
+  const float largest = *std::max_element(weights.begin(), weights.end());
+  for (std::size_t e = 0; e < graph.size(); ++e) {
+    graph.weights[e] *= weights[static_cast<std::size_t>(graph.columns[e])] / largest;
+  }
+}
+
 /// Runs to the end, keeping the map after each of the epochs asked for.
 template <class Run, class Positions>
 void run_with_snapshots(std::size_t n_epochs, const std::vector<std::size_t>& wanted,
@@ -177,6 +187,7 @@ MapResult make_map(const MapInput& input, const UmapOptions& options, Workers& w
         [&]() -> const Matrix& { return layout.positions(); }, result.snapshots);
     result.embedding = std::move(layout).take();
   } else {
+    weigh(fuzzy, input.sample_weights);
     std::optional<DensityTerm> density;
     if (options.densmap) {
       density.emplace(fuzzy, radii, options.dens_lambda, options.dens_var_shift, options.a,

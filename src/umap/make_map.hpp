@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "knowmap/umap.hpp"
+#include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
 #include "umap/fuzzy_graph.hpp"
 
@@ -12,13 +13,14 @@ namespace knowmap::umap {
 
 /// From neighbours to a map: fuzzy graph, targets, start, layout.
 struct MapInput {
-  MatrixView<const float> rows;  ///< may be empty
+  neighbors::RowReader rows;  ///< may be empty
   const KnnGraph* graph = nullptr;
   /// Columns of the graph in use: n_neighbors - 1.
   std::size_t columns = 14;
   MatrixView<const float> initial;
   std::span<const std::int32_t> classes;
   MatrixView<const float> targets;
+  std::span<const float> sample_weights;
   /// `initial` is a map to be gone on with: it is not scaled, and moves for a
   /// third of the epochs at a quarter of the learning rate.
   bool go_on = false;

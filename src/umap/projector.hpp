@@ -29,8 +29,9 @@ struct UmapProjector::Impl {
   std::string note;
 
   UmapOptions with_curve() const;
-  void keep(MatrixView<const float> given, bool own);
+  void keep(const neighbors::RowReader& given, bool own);
   void take(umap::MapResult&& made, const std::vector<std::size_t>* which, Workers& workers);
+  KnnOptions search(std::size_t rows) const;
   KnnGraph neighbours(MatrixView<const float> of) const;
   void require_rows(const char* what) const;
   void require_columns(MatrixView<const float> given) const;

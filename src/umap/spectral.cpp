@@ -306,7 +306,7 @@ Components connected_components(const SparseGraph& graph) {
 namespace {
 
 /// Where the components lie: (count, dims), within [-1, 1].
-Matrix place_components(const Components& components, MatrixView<const float> data,
+Matrix place_components(const Components& components, const neighbors::RowReader& data,
                         std::size_t dims) {
   const std::size_t count = components.count;
   Matrix places(count, dims, 0.0f);
@@ -320,8 +320,11 @@ Matrix place_components(const Components& components, MatrixView<const float> da
     const auto wide = static_cast<Eigen::Index>(data.cols);
     Eigen::MatrixXd centroids = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(count), wide);
     Eigen::VectorXd sizes = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(count));
-    for (std::size_t i = 0; i < data.rows; ++i) {
-      const Eigen::Map<const Eigen::RowVectorXf> row(data.row(i), wide);
+    std::vector<float> room;
+    const float* run = nullptr;
+    for (std::size_t i = 0; i < data.rows; ++i, run += data.cols) {
+      if (i % kGrain == 0) run = data.run(i, std::min(data.rows, i + kGrain), room);
+      const Eigen::Map<const Eigen::RowVectorXf> row(run, wide);
       centroids.row(components.labels[i]) += row.cast<double>();
       sizes[components.labels[i]] += 1;
     }
@@ -399,7 +402,7 @@ std::vector<float> room_around(const Matrix& places) {
 
 }  // namespace
 
-std::optional<Matrix> spectral_start(const SparseGraph& graph, MatrixView<const float> data,
+std::optional<Matrix> spectral_start(const SparseGraph& graph, const neighbors::RowReader& data,
                                      std::size_t dims, std::uint64_t seed, Workers& workers,
                                      Monitor* monitor) {
   // As good as the layout needs; a solver that stops beyond it has still found

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "knowmap/matrix.hpp"
+#include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
 #include "umap/fuzzy_graph.hpp"
 
@@ -45,7 +46,7 @@ Components connected_components(const SparseGraph& graph);
 /// placed apart: on the axes where they are few, else by the principal axes of
 /// their centroids in `data`, and in a spiral where there is no data. Nothing
 /// where a component's solver did not come near a solution.
-std::optional<Matrix> spectral_start(const SparseGraph& graph, MatrixView<const float> data,
+std::optional<Matrix> spectral_start(const SparseGraph& graph, const neighbors::RowReader& data,
                                      std::size_t dims, std::uint64_t seed, Workers& workers,
                                      Monitor* monitor = nullptr);
 

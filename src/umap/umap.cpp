@@ -20,9 +20,14 @@ namespace knowmap {
 
 namespace {
 
-std::string hash_of(MatrixView<const float> rows) {
+std::string hash_of(const neighbors::RowReader& rows) {
+  constexpr std::size_t kRun = 4096;
   Hasher hasher;
-  hasher.update(rows.data, rows.size() * sizeof(float));
+  std::vector<float> room;
+  for (std::size_t begin = 0; begin < rows.rows; begin += kRun) {
+    const std::size_t end = std::min(rows.rows, begin + kRun);
+    hasher.update(rows.run(begin, end, room), (end - begin) * rows.cols * sizeof(float));
+  }
   return hex(hasher.finish());
 }
 
@@ -58,6 +63,18 @@ void check_shapes(const UmapData& data, std::size_t n, std::size_t dims) {
   }
   if (!data.classes.empty() && data.classes.size() != n) refuse("classes", data.classes.size());
   if (!data.targets.empty() && data.targets.rows != n) refuse("targets", data.targets.rows);
+  if (!data.sample_weights.empty() && data.sample_weights.size() != n) {
+    refuse("sample weights", data.sample_weights.size());
+  }
+  bool any = data.sample_weights.empty();
+  for (std::size_t i = 0; i < data.sample_weights.size(); ++i) {
+    const float weight = data.sample_weights[i];
+    any |= weight > 0;
+    if (weight >= 0 && std::isfinite(weight)) continue;
+    throw std::invalid_argument("the sample weight of row " + std::to_string(i) + " is " +
+                                std::to_string(weight) + "; it must be 0 or more");
+  }
+  if (!any) throw std::invalid_argument("all sample weights are 0; one at least must be more");
   if (!data.classes.empty() && !data.targets.empty()) {
     throw std::invalid_argument("classes and targets were both given; give one of them");
   }
@@ -97,17 +114,19 @@ UmapOptions UmapProjector::Impl::with_curve() const {
   return all;
 }
 
-void UmapProjector::Impl::keep(MatrixView<const float> given, bool own) {
+void UmapProjector::Impl::keep(const neighbors::RowReader& given, bool own) {
   n_features = given.cols;
   rows_hash = given.empty() ? std::string() : hash_of(given);
   data = Matrix();
   rows = {};
-  if (given.empty() || options.keep_rows == UmapOptions::KeepRows::none) return;
+  if (given.empty() || !given.is_direct() || options.keep_rows == UmapOptions::KeepRows::none) {
+    return;
+  }
   if (own || options.keep_rows == UmapOptions::KeepRows::copy) {
-    data = copy_of(given);
+    data = copy_of(given.view());
     rows = data;
   } else {
-    rows = given;
+    rows = given.view();
   }
 }
 
@@ -131,40 +150,56 @@ void UmapProjector::Impl::take(umap::MapResult&& made, const std::vector<std::si
   }
 }
 
-KnnGraph UmapProjector::Impl::neighbours(MatrixView<const float> of) const {
+KnnOptions UmapProjector::Impl::search(std::size_t among) const {
   KnnOptions knn;
   // One that is always there, so that two equal rows and one row are no special case.
-  knn.n_neighbors = std::max<std::size_t>(1, std::min(options.n_neighbors, of.rows - 1) - 1);
-  if (of.rows <= 2) knn.n_neighbors = 1;
+  knn.n_neighbors = std::max<std::size_t>(1, std::min(options.n_neighbors, among - 1) - 1);
+  if (among <= 2) knn.n_neighbors = 1;
   knn.metric = options.metric;
   knn.seed = options.seed;
   knn.threads = options.threads;
   knn.progress = options.progress;
-  return knn_graph(of, knn);
+  return knn;
+}
+
+KnnGraph UmapProjector::Impl::neighbours(MatrixView<const float> of) const {
+  return knn_graph(of, search(of.rows));
 }
 
 const Matrix& UmapProjector::fit(const UmapData& data) {
   Impl& s = *impl_;
   const UmapOptions& o = s.options;
-  if (data.graph == nullptr && data.rows.rows > 0 && data.rows.cols == 0) {
+  if (data.source != nullptr && (data.rows.rows > 0 || o.unique)) {
+    throw std::invalid_argument(data.rows.rows > 0
+                                    ? "rows and a source of rows were both given; give one of them"
+                                    : "unique needs the rows in memory: read them first");
+  }
+  const neighbors::RowReader given =
+      data.source != nullptr ? neighbors::RowReader(*data.source) : data.rows;
+  if (data.graph == nullptr && given.rows > 0 && given.cols == 0) {
     throw std::invalid_argument("the data have no columns");
   }
-  const std::size_t n = data.graph != nullptr ? data.graph->size() : data.rows.rows;
+  const std::size_t n = data.graph != nullptr ? data.graph->size() : given.rows;
   check_shapes(data, n, o.n_components);
   if (o.unique && data.graph != nullptr) {
     throw std::invalid_argument("unique does not go with neighbours given; leave one of them out");
+  }
+  if (!data.sample_weights.empty() && (o.densmap || o.serial)) {
+    throw std::invalid_argument("sample weights do not go with densmap or serial");
   }
   s.fitted = false;
   s.supervised = !data.classes.empty() || !data.targets.empty();
 
   umap::MapInput input;
-  input.rows = data.rows;
+  input.rows = given;
   input.initial = data.initial;
   input.classes = data.classes;
   input.targets = data.targets;
   umap::Distinct distinct;
   Matrix rows, initial, targets;
   std::vector<std::int32_t> classes;
+  std::vector<float> weights;
+  input.sample_weights = data.sample_weights;
   if (o.unique) {
     distinct = umap::distinct_rows(data.rows);
     input.rows = rows = picked(data.rows, distinct.first);
@@ -174,12 +209,18 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
       if (!data.classes.empty()) classes.push_back(data.classes[i]);
     }
     input.classes = classes;
+    if (!data.sample_weights.empty()) {  // equal rows pull together
+      weights.assign(distinct.first.size(), 0.0f);
+      for (std::size_t i = 0; i < n; ++i) weights[distinct.which[i]] += data.sample_weights[i];
+      input.sample_weights = weights;
+    }
   }
 
   KnnGraph found;
   input.graph = data.graph;
   if (input.graph == nullptr) {
-    found = s.neighbours(input.rows);
+    found = data.source != nullptr ? knn_graph(*data.source, s.search(n))
+                                   : s.neighbours(input.rows.view());
     input.graph = &found;
   }
   // umap-learn lowers n_neighbors to n - 1 where there are no more rows than it.
@@ -190,7 +231,7 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
   Workers workers(o.threads);
   s.take(umap::make_map(input, s.with_curve(), workers), o.unique ? &distinct.which : nullptr,
          workers);
-  s.keep(data.rows, false);
+  s.keep(given, false);
   s.fitted = true;
   return embedding();
 }

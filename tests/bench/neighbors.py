@@ -4,7 +4,8 @@
     python tests/bench/neighbors.py --peer-python PEER_PYTHON --rows 200000 --dims 768
 
 Without --data, rows are made with an intrinsic dimension of 20. Each measured call runs in its own process, after an
-untimed call on a few rows (numba compiles there). Not run in CI.
+untimed call on a few rows (numba compiles there). `knowmap-file` is given the file instead of an array. The peak is the
+resident memory of the process, the input in it, over the input's size. Not run in CI.
 """
 
 from __future__ import annotations
@@ -72,15 +73,15 @@ def recall(path: Path, indices: np.ndarray, sample: np.ndarray, last: np.ndarray
 
 def child(engine: str, path: Path, out: Path, threads: int) -> None:
     """One engine's graph, timed; prints a line of JSON."""
-    rows = np.load(path)
-    few = rows[:2000]
+    rows = np.load(path, mmap_mode="r" if engine.endswith("file") else None)
+    few = np.array(rows[:2000])
     told = None
-    if engine == "knowmap":
+    if engine.startswith("knowmap"):
         import knowmap as km
 
         def run(x: np.ndarray) -> np.ndarray:
             nonlocal told
-            graph = km.knn_graph(x, K, exact=False, n_jobs=threads)
+            graph = km.knn_graph(path if engine.endswith("file") and x is rows else x, K, exact=False, n_jobs=threads)
             told = graph.recall
             return graph.indices
     elif engine.startswith("pynndescent"):
@@ -115,7 +116,9 @@ def child(engine: str, path: Path, out: Path, threads: int) -> None:
     after = resource.getrusage(resource.RUSAGE_SELF)
     np.save(out, indices)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    peak = after.ru_maxrss * 1024
+    # Not ru_maxrss: that is the parent's at least.
+    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
+                if line.startswith("VmHWM")) * 1024  # fmt: skip
     print(json.dumps({"wall": wall, "cpu": cpu, "peak": peak, "input": rows.nbytes, "told": told}))
 
 
@@ -144,7 +147,7 @@ def main() -> None:
         sample, last = truth(path)
         table = []
         for engine in args.engines.split(","):
-            ours = engine == "knowmap"
+            ours = engine.startswith("knowmap")
             out = Path(folder, "indices.npy")
             runs = [
                 measure([sys.executable if ours else args.peer_python, __file__, "--data", path,

@@ -22,6 +22,7 @@ import harness
 
 WAYS = ("ours", "seeded", "unseeded")
 
+
 def generated(rows: int) -> Any:
     """Rows of intrinsic dimension 20 in 200 clouds, 384 wide, of length 1."""
     import numpy as np
@@ -36,6 +37,7 @@ def generated(rows: int) -> Any:
         part = np.tanh(latent.astype(np.float32) @ to_wide / 4)
         out[begin:end] = part / np.linalg.norm(part, axis=1, keepdims=True)
     return out
+
 
 def child(way: str, file: Path, rows: int) -> None:
     """One fit; prints its seconds as JSON."""
@@ -64,7 +66,10 @@ def child(way: str, file: Path, rows: int) -> None:
     start = time.perf_counter()
     map_ = fit()
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "finite": bool(np.isfinite(map_).all())}))
+    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
+                if line.startswith("VmHWM")) * 1024  # fmt: skip
+    print(json.dumps({"seconds": seconds, "peak": peak, "finite": bool(np.isfinite(map_).all())}))
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -95,14 +100,18 @@ def main() -> int:
                 found = harness.measure(
                     [python, __file__, "--child", way, str(file), str(size)], peer=way != "ours"
                 )
-                seconds = found.last_json()["seconds"]
-                figures.append({"rows": size, "way": way, "seconds": seconds, "peak_bytes": found.peak_bytes})
-                table.append([f"{size:,}", way, f"{seconds:.2f}", harness.mebibytes(found.peak_bytes)])
+                told = found.last_json()
+                if not told["finite"]:
+                    raise SystemExit(f"{way}: the map of {size:,} rows is not finite")
+                seconds, peak = told["seconds"], told["peak"]
+                figures.append({"rows": size, "way": way, "seconds": seconds, "peak_bytes": peak})
+                table.append([f"{size:,}", way, f"{seconds:.2f}", harness.mebibytes(peak)])
                 print(*table[-1], flush=True)
     print()
     harness.print_table(["rows", "", "seconds", "peak of the process"], table)
     harness.write_json(args.out, {"machine": machine, "rows": args.rows, "figures": figures})
     return 0
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <string>
@@ -190,6 +191,15 @@ TEST(StageCodec, ResultsThatDoNotFitTogetherAreRefused) {
 
   KnnGraph graph{{2, 1, 5}, {2, 1, 0.0f}};
   EXPECT_THROW(decode_graph(encode_graph(graph)), CheckpointError);
+}
+
+TEST(StageCodec, AGraphComesBackWithItsRecall) {
+  KnnGraph graph{{3, 1, 0}, {3, 1, 0.5f}};
+  graph.recall = 0.9875;
+  StageResult stored = encode_graph(graph);
+  EXPECT_EQ(decode_graph(stored).recall, 0.9875);
+  stored.erase("recall");  // a store of before
+  EXPECT_TRUE(std::isnan(decode_graph(stored).recall));
 }
 
 }  // namespace

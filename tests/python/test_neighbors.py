@@ -55,6 +55,48 @@ def test_other_numbers_and_precomputed_distances(rows: np.ndarray) -> None:
         km.knn_graph(rows, 4, "mahalanobis")
 
 
+@pytest.fixture(scope="module")
+def store(rows: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> km.CheckpointStore:
+    """The rows in shards of 700."""
+    made = km.CheckpointStore(tmp_path_factory.mktemp("rows") / "store")
+    made.begin_rows({"model": "none"}, rows.shape[1])
+    for begin in range(0, len(rows), 700):
+        part = rows[begin : begin + 700]
+        made.commit_rows(begin, part, np.zeros(len(part), np.uint64))
+    return made
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_store_and_files_give_the_same_bytes(rows: np.ndarray, store: km.CheckpointStore, tmp_path: Path,
+                                               metric: str) -> None:  # fmt: skip
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "half.npy", rows.astype(np.float16))
+    wanted = km.knn_graph(rows, 6, metric, exact=False)
+    for source in (store, store.folder, str(store.folder), tmp_path / "rows.npy",
+                   np.load(tmp_path / "rows.npy", mmap_mode="r")):  # fmt: skip
+        for a, b in zip(wanted, km.knn_graph(source, 6, metric, exact=False, n_jobs=3), strict=True):
+            np.testing.assert_array_equal(a, b)
+    half = rows.astype(np.float16)
+    wanted = km.knn_graph(half.astype(np.float32), 6, metric, exact=False)
+    for source in (half, tmp_path / "half.npy"):
+        for a, b in zip(wanted, km.knn_graph(source, 6, metric, exact=False), strict=True):
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(km.knn_query(rows, rows[:9], 4, metric), km.knn_query(store, rows[:9], 4, metric), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_no_source_is_refused(rows: np.ndarray, store: km.CheckpointStore, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="store"):
+        km.knn_graph(tmp_path / "nothing.txt")
+    with pytest.raises(ValueError, match="manhattan"):
+        km.knn_graph(store, metric="manhattan", exact=False)
+    gap = km.CheckpointStore(tmp_path / "gap")
+    gap.begin_rows({"model": "none"}, rows.shape[1])
+    gap.commit_rows(10, rows[:10], np.zeros(10, np.uint64))
+    with pytest.raises(km.CheckpointError, match="10 of 20"):
+        km.knn_graph(gap)
+
+
 @pytest.mark.parametrize("exact", [None, False])
 def test_an_index_answers_the_same_after_save_and_load(rows: np.ndarray, tmp_path: Path, exact: bool | None) -> None:
     index = km.KnnIndex(rows[:2800], 6, exact=exact)

@@ -134,6 +134,7 @@ def test_scikit_learns_own_checks():
     expected = {
         "check_transformer_general": "transform of the fitted rows is not the layout: new rows do not move the map",
         "check_transformer_data_not_an_array": "the same",
+        "check_sample_weight_equivalence_on_dense_data": "a weight counts in the layout, not in who is a neighbour",
     }
     check_estimator(km.UmapProjector(n_epochs=20), expected_failed_checks=expected)
 
@@ -267,6 +268,64 @@ def test_densities_and_levelling(blobs):
         return (cells > 0).mean()
 
     assert taken(even) > 1.5 * taken(plain)
+
+
+def test_sample_weights(blobs):
+    X, y = blobs
+    plain = km.UMAP(n_epochs=60).fit_transform(X)
+    np.testing.assert_array_equal(plain, km.UMAP(n_epochs=60).fit_transform(X, sample_weight=np.full(len(X), 7)))
+    weights = np.where(np.arange(len(X)) < 200, 1.0, 0.0)
+    # Rows without weight move no other: what they are drawn to is of no matter to the rest's own pulls.
+    light = km.UMAP(n_epochs=60).fit_transform(X, sample_weight=weights)
+    assert np.isfinite(light).all() and not np.array_equal(light, plain)
+    assert KNeighborsClassifier(5).fit(light[:200], y[:200]).score(light[200:], y[200:]) > 0.95
+    for wrong in (np.full(len(X), -1.0), np.full(len(X), np.nan), np.zeros(len(X)), np.ones(3)):
+        with pytest.raises(ValueError, match="weight"):
+            km.UMAP().fit(X, sample_weight=wrong)
+    with pytest.raises(ValueError, match="densmap"):
+        km.UMAP(densmap=True).fit(X, sample_weight=weights)
+
+
+def test_a_map_of_a_store(blobs, tmp_path):
+    X, y = blobs
+    store = km.CheckpointStore(tmp_path / "store")
+    store.begin_rows({"model": "none"}, X.shape[1])
+    store.commit_rows(0, X, np.zeros(len(X), np.uint64))
+    of_rows = km.UMAP(n_epochs=30).fit(X, y)
+    of_store = km.UMAP(n_epochs=30).fit(store.folder, y)
+    np.testing.assert_array_equal(of_rows.embedding_, of_store.embedding_)
+    np.testing.assert_array_equal(of_rows.transform(X[:20]), of_store.transform(X[:20]))
+    with pytest.raises(ValueError, match="were not kept"):
+        of_store.inverse_transform(of_store.embedding_[:3])
+    of_store.save(tmp_path / "map.h5")
+    again = km.UMAP.load(tmp_path / "map.h5", X)
+    np.testing.assert_array_equal(again.transform(X[:20]), of_store.transform(X[:20]))
+    np.save(tmp_path / "half.npy", X.astype(np.float16))
+    half = km.UMAP(n_epochs=30).fit(tmp_path / "half.npy")
+    np.testing.assert_array_equal(half.embedding_, km.UMAP(n_epochs=30).fit_transform(X.astype(np.float16)))
+    with pytest.raises(ValueError, match="own metrics"):
+        km.UMAP(metric="yule").fit(store)
+
+
+def test_targets_and_distances_that_make_no_sense(blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match="NaN"):
+        km.UMAP(target_metric="euclidean").fit(X, np.where(y == 1, np.nan, y))
+    with pytest.raises(ValueError, match="399 entries"):
+        km.UMAP().fit(X, y[:-1])
+    with pytest.raises(ValueError, match="square"):
+        km.UMAP(metric="precomputed").fit(X)
+    distances = pairwise_distances(X)
+    distances[3, 5] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        km.UMAP(metric="precomputed").fit(distances)
+    for wrong in ("text", [["a", "b"]] * 20, np.ones((20, 3), complex), np.ones((3, 4, 5))):
+        with pytest.raises((ValueError, TypeError)):
+            km.UMAP().fit(wrong)
+    with pytest.raises(ValueError):
+        km.UMAP(random_state=-1).fit(X)
+    with pytest.raises(ValueError, match="target_weight"):
+        km.UMAP(target_weight=-0.5).fit(X, y)
 
 
 def test_a_row_beyond_the_disconnection_distance(blobs):

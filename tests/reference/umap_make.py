@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.linalg
 from umap.layouts import optimize_layout_euclidean
 from umap.umap_ import (
     compute_membership_strengths,
@@ -69,6 +70,33 @@ for mix in (1.0, 0.3):
 write("epochs_per_sample_1.0", make_epochs_per_sample(
     fuzzy_simplicial_set(x, k, rng, "euclidean", knn_indices=indices, knn_dists=distances)[0]
     .tocsr().sorted_indices().data, 200))
+
+
+# Eigenvectors of the normalised Laplacian, the trivial one left out: of that graph by a dense solver, and of a grid
+# with weights known from the places of its edges, large enough for our iteration, by ARPACK.
+def laplacian(graph):
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    by = scipy.sparse.diags(1 / np.sqrt(degree))
+    return scipy.sparse.identity(graph.shape[0]) - by @ graph @ by
+
+
+def write_spectrum(name, values, vectors):
+    write(f"eigenvalues_{name}", values[1:4])
+    digits = " ".join(f"{v:.8g}" for v in vectors[:, 1:4].ravel())
+    lines.append(f"eigenvectors_{name} {len(vectors)} 3 {digits}")
+
+
+union = fuzzy_simplicial_set(x, k, rng, "euclidean", knn_indices=indices, knn_dists=distances)[0].astype(np.float64)
+write_spectrum("union", *np.linalg.eigh(laplacian(union).toarray()))
+high, wide = 48, 37
+grid = scipy.sparse.lil_matrix((high * wide, high * wide))
+for i in range(high):
+    for j in range(wide):
+        at = i * wide + j
+        for other, inside in ((at + 1, j + 1 < wide), (at + wide, i + 1 < high)):
+            if inside:
+                grid[at, other] = grid[other, at] = (1 + (at * 37 + other * 11) % 16) / 16
+write_spectrum("grid", *scipy.sparse.linalg.eigsh(laplacian(grid.tocsr()), k=4, sigma=-1e-3))
 curves = [(m, s, *find_ab_params(s, m)) for m, s in
           ((0.1, 1.0), (0.0, 1.0), (0.5, 1.0), (0.001, 0.5), (0.25, 2.0), (0.99, 1.0))]
 write("curves", np.array(curves))

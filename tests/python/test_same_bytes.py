@@ -1,0 +1,71 @@
+"""The same bytes on any number of threads, for repeats, after save and load, and by instruction set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import knowmap as km
+
+
+def made_rows(n: int = 2600) -> np.ndarray:
+    """Rows on a curved sheet; enough of them that the layout's threads go through a barrier."""
+    rng = np.random.default_rng(3)
+    return np.sin(rng.standard_normal((n, 6)) @ rng.standard_normal((6, 40)) / 2).astype(np.float32)
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """One hash of all bytes."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+def test_threads_repeats_split_transforms_and_saved_maps(tmp_path: Path) -> None:
+    rows = made_rows()
+    old, new = rows[:2300], rows[2300:]
+    graphs, maps, placed = set(), set(), set()
+    for jobs in (1, 2, 3, 4, 7, 2):
+        graphs.add(digest(*km.knn_graph(rows, exact=False, n_jobs=jobs)))
+        projector = km.UMAP(metric="cosine", n_epochs=25, n_jobs=jobs).fit(old)
+        maps.add(digest(projector.embedding_))
+        placed.add(digest(projector.transform(new)))
+        placed.add(digest(np.concatenate([projector.transform(new[:1]), projector.transform(new[1:])])))
+        projector.save(tmp_path / "map.h5")
+        again = km.UMAP.load(tmp_path / "map.h5", old)
+        maps.add(digest(again.embedding_))
+        placed.add(digest(again.transform(new)))
+        if jobs == 7:
+            order = np.random.default_rng(0).permutation(len(new))
+            shuffled = projector.transform(new[order])
+            placed.add(digest(shuffled[np.argsort(order)]))
+    assert len(graphs) == len(maps) == len(placed) == 1
+
+
+def figures() -> dict[str, str]:
+    """Hashes of what is to be compared, on the instruction set of this process."""
+    rows = made_rows()
+    found = {f"approximate {m}": digest(*km.knn_graph(rows, exact=False, metric=m)) for m in ("cosine", "euclidean")}
+    graph = km.knn_graph(rows, 14, "euclidean", exact=False)
+    return found | {"map": digest(km.UMAP(n_epochs=25, precomputed_knn=graph).fit_transform(rows))}
+
+
+def test_instruction_sets() -> None:
+    told = {}
+    for name in ("generic", "avx2", "avx512"):
+        child = subprocess.run([sys.executable, __file__], env=os.environ | {"KNOWMAP_MAX_ISA": name},
+                               capture_output=True, text=True, check=True)  # fmt: skip
+        told[name] = json.loads(child.stdout)
+    # Integers decide who is a neighbour, and sums in double in a fixed order how far.
+    for metric in ("cosine", "euclidean"):
+        assert len({t[f"approximate {metric}"] for t in told.values()}) == 1
+    # The layout's steps round the same with AVX2 and AVX-512; without either they round otherwise (docs/umap.md).
+    assert told["avx2"]["map"] == told["avx512"]["map"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(figures()))

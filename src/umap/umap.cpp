@@ -74,7 +74,7 @@ void check_shapes(const UmapData& data, std::size_t n, std::size_t dims) {
     throw std::invalid_argument("the sample weight of row " + std::to_string(i) + " is " +
                                 std::to_string(weight) + "; it must be 0 or more");
   }
-  if (!any) throw std::invalid_argument("all sample weights are 0; one at least must be more");
+  if (!any) throw std::invalid_argument("all sample weights are zero; one at least must be more");
   if (!data.classes.empty() && !data.targets.empty()) {
     throw std::invalid_argument("classes and targets were both given; give one of them");
   }

@@ -43,8 +43,7 @@ void register_pipeline(py::module_& m) {
           "coordinates", [](const KnowledgeMap& map) { return to_numpy(map.coordinates.clone()); })
       .def_readonly("levels", &KnowledgeMap::levels)
       .def_readonly("labels", &KnowledgeMap::labels)
-      .def_property_readonly("recall",
-                             [](const KnowledgeMap& map) { return map.neighbors.recall; })
+      .def_property_readonly("recall", [](const KnowledgeMap& map) { return map.neighbors.recall; })
       .def_property_readonly("neighbors",
                              [](const KnowledgeMap& map) { return graph_arrays(map.neighbors); })
       .def_property_readonly("voters",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,3 +51,35 @@ def sample(articles) -> list[dict[str, str]]:
 @pytest.fixture(scope="session")
 def embeddings(embedder: km.Embedder, sample) -> np.ndarray:
     return embedder.encode([a["extract"] for a in sample], progress=False)
+
+
+# The browser and the page are not loaded for tests that don't ask for them.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, which draws in software."""
+    from playwright.sync_api import sync_playwright
+
+    import viewer_page
+
+    with sync_playwright() as playwright:
+        browser = viewer_page.launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def world() -> dict[str, Any]:
+    """What `render_html` is given for a made-up map of 3,000 articles."""
+    import viewer_page
+
+    return viewer_page.synthetic_map()
+
+
+@pytest.fixture(scope="session")
+def map_file(world: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That map's page."""
+    from knowmap.render import render_html
+
+    return render_html(tmp_path_factory.mktemp("map") / "map.html", **world)

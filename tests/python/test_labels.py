@@ -171,3 +171,41 @@ def test_grid_names_and_namers(sample, embeddings, caplog):
         km.rename_regions(levels, texts, interrupt, titles=titles)
     same = km.rename_regions(levels, texts, lambda **_: 7, titles=titles)
     assert same[0].regions[0].name == levels[0].regions[0].name
+
+
+# What a reader would frown at: verbs, participles, words of encyclopedias about themselves.
+NO_NAME = {
+    "en": {"wikipedia", "disambiguation", "solid", "known", "located"},
+    "es": {"wikipedia", "referirse", "habladas", "situada", "conocido", "pesar", "puede", "proviene", "polisémico"},
+    "fr": {"wikipédia", "polysémique", "constituée", "fondée", "située", "façonnent", "prend", "parlées", "désigne"},
+}
+# Of some topics, what their names may be made of.
+WANTED = {
+    "en": {"Mathematics": "mathem geomet equation", "Geography": "cit countr island river", "Arts": "art music novel",
+           "Philosophy and religion": "relig belie philos deit", "Physical sciences": "chemic partic star"},
+    "es": {"Matemáticas": "matem geomet ecuac", "Geografía": "mar río isla munic", "Historia": "guerra imperi dinast",
+           "Filosofía y religión": "relig filos", "Personas": "escrit filós polít"},
+    "fr": {"Mathématiques": "mathém géomét équat", "Géographie": "mer île pays ville", "Histoire": "guerr empire confl",
+           "Philosophie et religion": "relig dieu philos", "Personnalités": "écriv philos acteur"},
+}
+
+
+@pytest.mark.parametrize("language", ["en", "es", "fr"])
+def test_names_in_a_language(articles, language):
+    """Real articles, each topic a cloud of its own on a made-up map."""
+    held = articles[language][::3]
+    topics = sorted({a["topic"] for a in held})
+    place = np.array([topics.index(a["topic"]) for a in held])
+    rng = np.random.default_rng(3)
+    coordinates = 8 * np.c_[place % 4, place // 4] + rng.normal(0, 0.8, (len(held), 2))
+    texts, titles = [a["extract"] for a in held], [a["title"] for a in held]
+    (level,) = km.name_regions(coordinates, texts, titles=titles, level_sizes=[len(topics)])
+    names = [region.name for region in level.regions]
+    assert len(names) == len({n.casefold() for n in names}) >= len(topics) - 2
+    for name in names:
+        words = name.casefold().replace("&", " ").split()
+        assert 1 <= len(words) <= 6 and not NO_NAME[language] & set(words), name
+        assert name[0].isupper() or not name[0].isalpha(), name
+    for topic, parts in WANTED[language].items():
+        region = np.bincount(level.assignment[place == topics.index(topic)]).argmax()
+        assert any(part in names[region].casefold() for part in parts.split()), (topic, names[region])

@@ -9,34 +9,14 @@ import zlib
 from base64 import b64decode
 from collections import Counter
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from knowmap import render
 from knowmap.render import Column, Level, Neighbors, Region, Votes, render_html, render_html_string
-from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, launch, opened, synthetic_map
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def world() -> dict:
-    return synthetic_map()
-
-
-@pytest.fixture(scope="module")
-def map_file(world, tmp_path_factory) -> Path:
-    return render_html(tmp_path_factory.mktemp("map") / "map.html", **world)
+from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, opened
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import random
 import re
@@ -12,10 +11,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
-from knowmap.render import Column, Level, Neighbors, Region, render_html, render_html_string
-from viewer_page import HOSTILE, OpenMap, launch, opened, synthetic_map
+from knowmap.build import KnowledgeMap
+from knowmap.render import Column, Level, Neighbors, Region, render_html
+from knowmap.tables import Collection
+from viewer_page import HOSTILE, OpenMap, opened, synthetic_map
 
 AXE = Path(__file__).parents[2] / "python" / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP = {"viewport": {"width": 1200, "height": 800}}
@@ -27,24 +27,6 @@ SETTINGS = [
 ]
 MANY = 250_000
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def world() -> dict:
-    return synthetic_map()
-
-
-@pytest.fixture(scope="module")
-def map_file(world, tmp_path_factory) -> Path:
-    return render_html(tmp_path_factory.mktemp("map") / "map.html", **world)
 
 
 @pytest.fixture(scope="module")
@@ -361,15 +343,11 @@ def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
 
 
 def test_shows_itself_in_a_notebook(browser, world, tmp_path):
-    """As KnowledgeMap._repr_html_ frames it: no right to the notebook's origin, no network, and it works."""
-    from knowmap.build import _SANDBOX
-
-    page = html.escape(render_html_string(**world))
+    """What `_repr_html_` gives: no right to the notebook's origin, no network, and it works."""
+    held = Collection(world["snippets"], world["titles"], world["ids"], None, world["urls"], {})
+    made = KnowledgeMap(held, np.c_[world["x"], world["y"]].astype(np.float32), [], name="A map's \"name\"")
     notebook = tmp_path / "notebook.html"
-    notebook.write_text(
-        f'<!doctype html><body><iframe srcdoc="{page}" sandbox="{_SANDBOX}" style="width:900px;height:640px"></iframe>',
-        encoding="utf-8",
-    )
+    notebook.write_text(f"<!doctype html><meta charset=utf-8><body>{made._repr_html_()}", encoding="utf-8")
     context = browser.new_context(viewport={"width": 1000, "height": 700}, offline=True)
     try:
         page = context.new_page()

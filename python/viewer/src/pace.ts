@@ -4,7 +4,7 @@
 // would stutter: there, a moving map shows a sample (the points are drawn in a shuffled order, so the first k of them
 // are one) and the rest appear when it comes to rest.
 
-const TARGET_MS = 45;
+const TARGET_MS = 36;
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
 export class Pace {

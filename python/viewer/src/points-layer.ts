@@ -12,7 +12,7 @@ import { Layer, type LayerProps } from "@deck.gl/core";
 import { Buffer, Texture, type Device, type Framebuffer, type RenderPass } from "@luma.gl/core";
 import { Model } from "@luma.gl/engine";
 
-const CHUNK = 65_536;
+const CHUNK = 32_768;
 
 const uniforms = {
   name: "points",

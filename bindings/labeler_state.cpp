@@ -27,6 +27,10 @@ KnnLabelerOptions labeler_options(const py::dict& params) {
       o.n_neighbors = value.cast<std::size_t>();
     else if (key == "metric")
       o.metric = metric_from_name(value.cast<std::string>());
+    else if (key == "exact")
+      o.search = value.is_none()      ? KnnOptions::Search::automatic
+                 : value.cast<bool>() ? KnnOptions::Search::exact
+                                      : KnnOptions::Search::approximate;
     else if (key == "weights")
       o.weights = weights_from_name(value.cast<std::string>());
     else if (key == "top_k")
@@ -125,6 +129,9 @@ py::dict options_dict(const KnnLabelerOptions& o) {
   py::dict d;
   d["n_neighbors"] = o.n_neighbors;
   d["metric"] = std::string(metric_name(o.metric));
+  d["exact"] = o.search == KnnOptions::Search::automatic
+                   ? py::object(py::none())
+                   : py::object(py::bool_(o.search == KnnOptions::Search::exact));
   d["weights"] = weights_name(o.weights);
   d["top_k"] = o.top_k;
   d["calibrate"] = o.calibrate;

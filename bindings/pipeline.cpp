@@ -1,6 +1,9 @@
 #include "knowmap/pipeline.hpp"
 
+#include <optional>
+
 #include "labeler.hpp"
+#include "namer.hpp"
 
 namespace knowmap::python {
 
@@ -55,7 +58,8 @@ void register_pipeline(py::module_& m) {
       [](const py::sequence& texts, const py::sequence& titles, const IntArray& classes,
          CheckpointStore& store, const HashArray& text_hashes, const py::dict& umap,
          std::size_t label_neighbors, float min_confidence, const py::dict& labels,
-         const std::vector<std::size_t>& level_sizes, bool layout_only, int threads,
+         const std::vector<std::size_t>& level_sizes, const std::optional<py::function>& namer,
+         const std::string& namer_key, const py::object& warn, bool layout_only, int threads,
          const py::object& progress) {
         const Texts text_views(texts);
         const Texts title_views(titles);
@@ -71,19 +75,29 @@ void register_pipeline(py::module_& m) {
         o.labels.n_neighbors = label_neighbors;
         o.labels.min_confidence = min_confidence;
         o.regions.level_sizes = level_sizes;
+        std::optional<PythonNamer> python_namer;
+        if (namer) o.namer = std::ref(python_namer.emplace(*namer));
+        o.namer_key = namer_key;
+        o.warn = warning_callback(warn);
         o.threads = threads;
         o.progress = progress_callback(progress);
         const MapInput input{text_views.views(),
                              title_views.views(),
                              {classes.data(), static_cast<std::size_t>(classes.size())},
                              {text_hashes.data(), static_cast<std::size_t>(text_hashes.size())}};
-        const py::gil_scoped_release nogil;
-        return map_from_store(input, store, o);
+        try {
+          const py::gil_scoped_release nogil;
+          return map_from_store(input, store, o);
+        } catch (const CancelledError&) {
+          if (python_namer) python_namer->rethrow_interrupt();
+          throw;
+        }
       },
       py::arg("texts"), py::arg("titles"), py::arg("classes"), py::arg("store"), py::kw_only(),
       py::arg("text_hashes") = HashArray(0), py::arg("umap") = py::dict(),
       py::arg("label_neighbors") = 15, py::arg("min_confidence") = 0.0f,
       py::arg("labels") = py::dict(), py::arg("level_sizes") = std::vector<std::size_t>{},
+      py::arg("namer") = py::none(), py::arg("namer_key") = "", py::arg("warn") = py::none(),
       py::arg("layout_only") = false, py::arg("threads") = 0, py::arg("progress") = py::none());
 }
 

@@ -1,8 +1,7 @@
-#include <exception>
-
 #include "common.hpp"
 #include "knowmap/error.hpp"
 #include "knowmap/labeler.hpp"
+#include "namer.hpp"
 
 namespace knowmap::python {
 
@@ -34,44 +33,6 @@ RegionOptions region_options(const py::dict& params, const std::vector<RegionLev
   return o;
 }
 
-/// Calls `namer(name=…, phrases=…, titles=…, parent=…, level=…, size=…)`. What it
-/// raises is a failure of that one name; but Ctrl-C and its like end the call.
-class PythonNamer {
- public:
-  explicit PythonNamer(const py::function& namer) : namer_(namer) {}
-  std::string operator()(const NamingRequest& request) {
-    try {
-      std::vector<py::str> titles;
-      for (const std::string_view title : request.titles) titles.push_back(text(title));
-      std::vector<py::str> phrases;
-      for (const std::string& phrase : request.phrases) phrases.push_back(text(phrase));
-      const py::object answer =
-          namer_(py::arg("name") = text(request.name), py::arg("phrases") = phrases,
-                 py::arg("titles") = titles, py::arg("parent") = text(request.parent),
-                 py::arg("level") = request.level, py::arg("size") = request.size);
-      if (answer.is_none()) return "";
-      if (!py::isinstance<py::str>(answer)) {
-        throw std::runtime_error("it answered a " + std::string(Py_TYPE(answer.ptr())->tp_name) +
-                                 ", not a str");
-      }
-      return answer.cast<std::string>();
-    } catch (py::error_already_set& error) {
-      if (error.matches(PyExc_Exception)) throw std::runtime_error(error.what());
-      interrupted_ = std::current_exception();
-      throw CancelledError("the namer was interrupted");
-    }
-  }
-  const std::exception_ptr& interrupted() const { return interrupted_; }
-
- private:
-  static py::str text(std::string_view bytes) {
-    return py::reinterpret_steal<py::str>(
-        PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace"));
-  }
-  py::function namer_;
-  std::exception_ptr interrupted_;
-};
-
 py::tuple rename(std::vector<RegionLevel> levels, const py::sequence& texts,
                  const py::sequence& titles, const py::function& namer, const py::object& warn) {
   const Texts text_views(texts);
@@ -80,11 +41,9 @@ py::tuple rename(std::vector<RegionLevel> levels, const py::sequence& texts,
   std::size_t renamed = 0;
   try {
     renamed = rename_regions(levels, text_views.views(), title_views.views(),
-                             std::ref(python_namer), [&](std::string_view message) {
-                               if (!warn.is_none()) warn(std::string(message));
-                             });
+                             std::ref(python_namer), warning_callback(warn));
   } catch (const CancelledError&) {
-    if (python_namer.interrupted()) std::rethrow_exception(python_namer.interrupted());
+    python_namer.rethrow_interrupt();
     throw;
   }
   return py::make_tuple(std::move(levels), renamed);

@@ -21,6 +21,10 @@ struct KnnLabelerOptions {
   /// Labelled rows that vote on each row. At least 1.
   std::size_t n_neighbors = 15;
   Metric metric = Metric::cosine;
+  /// How voters are found. exact: among all labelled rows. approximate: by a
+  /// `KnnIndex`, which holds them once more. automatic: exact up to 100,000
+  /// labelled rows, where it is soon done.
+  KnnOptions::Search search = KnnOptions::Search::automatic;
   /// uniform: a vote each. distance: 1 / distance, as scikit-learn weighs;
   /// rows at distance 0, where there are any, are the only ones to vote.
   /// membership: UMAP's membership strength, 1 for the nearest voter and falling

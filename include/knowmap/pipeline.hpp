@@ -67,6 +67,15 @@ struct MapOptions {
   UmapOptions umap;
   KnnLabelerOptions labels;
   RegionOptions regions;
+  /// May rename the regions, as `rename_regions` says: what it throws and bad
+  /// answers go to `warn`, and the built-in names stay. Its answers are kept in
+  /// the store, those before a `CancelledError` too; a later call asks again
+  /// only where it threw or was not asked.
+  Namer namer;
+  /// Which namer that is: under another key it is asked anew. With a key and no
+  /// namer the regions get the names that a namer of this key has given.
+  std::string namer_key;
+  WarningCallback warn;
   /// Where to stop: with the map alone, or with labels and regions too.
   enum class Through { layout, regions } through = Through::regions;
   int threads = 0;
@@ -98,9 +107,10 @@ struct KnowledgeMap {
 
 /// Neighbours, map, labels and regions of the rows that the store holds. Every
 /// stage's result is stored, keyed by what it was made from; a second call
-/// computes only what changed. `input.texts` are those of the store's rows.
-/// Throws `CheckpointError` where the store lacks rows or holds those of other
-/// texts, `std::invalid_argument`, `CancelledError`.
+/// computes only what changed. Where texts were added, changed or removed since,
+/// regions that are mostly the same articles keep their names. `input.texts` are
+/// those of the store's rows. Throws `CheckpointError` where the store lacks rows or holds those of
+/// other texts, `std::invalid_argument`, `CancelledError`.
 KNOWMAP_EXPORT KnowledgeMap map_from_store(const MapInput& input, CheckpointStore& store,
                                            const MapOptions& options = {});
 

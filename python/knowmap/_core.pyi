@@ -307,5 +307,6 @@ class KnowledgeMap:
 def map_from_store(texts: Sequence[str], titles: Sequence[str], classes: ArrayLike, store: CheckpointStore, *,
                    text_hashes: ArrayLike = ..., umap: dict[str, Any] = ..., label_neighbors: int = 15,
                    min_confidence: float = 0.0, labels: dict[str, Any] = ..., level_sizes: Sequence[int] = ...,
-                   layout_only: bool = False,
-                   threads: int = 0, progress: _Progress = None) -> KnowledgeMap: ...
+                   namer: Callable[..., str | None] | None = None, namer_key: str = "",
+                   warn: Callable[[str], Any] | None = None, layout_only: bool = False, threads: int = 0,
+                   progress: _Progress = None) -> KnowledgeMap: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from knowmap.embedder import Embedder
 from knowmap.files import not_written, write_whole
 from knowmap.labeler import encode_classes, labels_from_codes
 from knowmap.progress import Callback, callback
+from knowmap.regions import Namer
 from knowmap.tables import Collection, read_collection
 
 _COLLECTION = "collection.parquet"
@@ -25,8 +27,10 @@ _OPTIONS = "map_options.json"
 _COLUMN = "column: "  # before the names of the user's own columns in the collection's file
 # Scripts of its own and saved pictures, links in a new tab; not the notebook's origin, cookies or storage.
 _SANDBOX = "allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox"
-# A notebook file keeps the page: above the first number without the texts, above the second only a word on where it is.
-_NOTEBOOK_TEXTS, _NOTEBOOK_POINTS = 20_000, 250_000
+# A notebook file keeps the page: above so many articles without the texts, above so many bytes only a word on where it
+# is (Colab saves no notebook above 20 MB).
+_NOTEBOOK_TEXTS, _NOTEBOOK_BYTES = 20_000, 18_000_000
+_log = logging.getLogger("knowmap")
 _UMAP_DEFAULTS = {"n_neighbors": 15, "min_dist": 0.1, "metric": "cosine", "random_state": 42}
 
 
@@ -112,12 +116,18 @@ class KnowledgeMap:
         """The map in a notebook's cell: a frame that can reach neither the notebook nor the network."""
         from knowmap import render
 
-        if len(self) > _NOTEBOOK_POINTS:
-            return (f"<p>{html.escape(repr(self))}<br>More points than a notebook should carry; "
-                    "write the page with <code>to_html(path)</code> and open it in a browser.</p>")
-        page = html.escape(render.render_html_string(**self._page(None if len(self) <= _NOTEBOOK_TEXTS else 0)))
+        page = ""
+        if len(self) * 40 < _NOTEBOOK_BYTES:  # no page is smaller
+            page = render.render_html_string(**self._page(None if len(self) <= _NOTEBOOK_TEXTS else 0))
+            # In single quotes: the page is full of double ones.
+            page = html.escape(page, quote=False).replace("'", "&#x27;")
+        if not page or len(page) > _NOTEBOOK_BYTES:
+            made = self.folder / "map.html" if self.folder else None
+            return (f"<p>{html.escape(repr(self))}<br>More than a notebook should carry; " + (
+                f"open <code>{html.escape(str(made))}</code> in a browser.</p>" if made and made.exists() else
+                "write the page with <code>to_html(path)</code> and open it in a browser.</p>"))
         style = "width:100%;height:640px;border:0;border-radius:8px"
-        return (f'<iframe srcdoc="{page}" title="{html.escape(self.name)}" sandbox="{_SANDBOX}" '
+        return (f"<iframe srcdoc='{page}' title=\"{html.escape(self.name)}\" sandbox=\"{_SANDBOX}\" "
                 f'style="{style}"></iframe>')
 
     def __repr__(self) -> str:
@@ -163,19 +173,26 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
               title: str | None = None, label: str | None = None, id: str | None = None, url: str | None = None,
               columns: Sequence[str] = (), name: str | None = None, umap: Mapping[str, Any] | None = None,
               label_neighbors: int = 15, min_confidence: float = 0.0, level_sizes: Sequence[int] = (),
-              fresh: bool = False, storage: str = "float32", device: str = "auto", precision: str = "auto",
-              threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
+              namer: Namer | None = None, namer_key: str | None = None, fresh: bool = False,
+              storage: str = "float32", device: str = "auto", precision: str = "auto", threads: int = 0,
+              progress: bool | Callback = True) -> KnowledgeMap:
     """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
 
     source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns, and
     `columns` more of them (numbers or words) to colour and filter the map by.
     out: the folder of the store; `map.parquet` and `map.html` are written into it. umap: parameters of `UmapProjector`
     (default: n_neighbors 15, min_dist 0.1, metric "cosine", random_state 42). level_sizes: wanted number of regions by
-    level. fresh: starts over. storage: how embeddings are kept, "float32", "float16" or "int8".
+    level. namer: may rename the regions (a language model, say; see `rename_regions`): what it raises or answers badly
+    is logged and the built-in name stays. Its answers are kept in the folder: a later call asks only where it raised or
+    the regions are new. namer_key tells one namer from another (default: its module and name); another asks anew.
+    fresh: starts over. storage: how embeddings are kept, "float32", "float16" or "int8".
 
     The call says the whole map: an option that it leaves out has its default, whatever an earlier call said, and so
     does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,
     `label`, `render`), which change only what they are told.
+
+    Where texts were added, changed or removed since an earlier call, regions that are mostly the same articles keep
+    their names.
 
     Raises what its stages raise; whatever it raises, what was committed stays.
     """
@@ -185,9 +202,12 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     store = embed_collection(collection, embedder, out, fresh=fresh, storage=storage, progress=progress)
     options = default_options(source) | {"umap": dict(umap or {}), "label_neighbors": label_neighbors,
                                          "min_confidence": min_confidence, "level_sizes": list(level_sizes)}
+    if namer is not None:
+        options["namer"] = _name_of(namer) if namer_key is None else namer_key
     if name:
         options["name"] = name
-    return finish_map(collection, store, options, resume=embedder.resume, threads=threads, progress=progress)
+    return finish_map(collection, store, options, namer=namer, resume=embedder.resume, threads=threads,
+                      progress=progress)
 
 
 def embed_collection(collection: Collection, embedder: Embedder, out: str | os.PathLike[str], *, fresh: bool = False,
@@ -205,11 +225,12 @@ def embed_collection(collection: Collection, embedder: Embedder, out: str | os.P
 
 
 def finish_map(collection: Collection, store: _core.CheckpointStore, options: Mapping[str, Any] | None = None, *,
-               resume: _core.ResumeReport | None = None, layout_only: bool = False, write: bool = True,
-               threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
+               namer: Namer | None = None, resume: _core.ResumeReport | None = None, layout_only: bool = False,
+               write: bool = True, threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
     """The later stages; writes `map.parquet` and `map.html`.
 
     options: those that differ from what the store's folder keeps; kept there in their turn once they have proved good.
+    Without a `namer` the regions have the names that the one of options["namer"] has given, if there is one.
     """
     options = load_options(store.folder) | dict(options or {})
     classes = np.empty(0, np.int32)
@@ -222,8 +243,9 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
                                     umap={**_UMAP_DEFAULTS, **options["umap"]},
                                     label_neighbors=options["label_neighbors"],
                                     min_confidence=options["min_confidence"],
-                                    level_sizes=options["level_sizes"], layout_only=layout_only, threads=threads,
-                                    progress=report)
+                                    level_sizes=options["level_sizes"], namer=namer,
+                                    namer_key=options["namer"], warn=_log.warning, layout_only=layout_only,
+                                    threads=threads, progress=report)
     if options != load_options(store.folder):
         save_options(store.folder, **options)
     labelled = len(classes) > 0
@@ -313,7 +335,14 @@ def _level_names(count: int) -> list[str]:
 
 def default_options(source: Any) -> dict[str, Any]:
     """The options of a map that nobody said anything about; its name is that of the source's file."""
-    return {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "level_sizes": [], "name": _default_name(source)}
+    return {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "level_sizes": [], "namer": "",
+            "name": _default_name(source)}
+
+
+def _name_of(namer: Namer) -> str:
+    """Tells one callable from another, the same in every run."""
+    of = namer if hasattr(namer, "__qualname__") else type(namer)
+    return f"{of.__module__}.{of.__qualname__}"
 
 
 def _default_name(source: Any) -> str:

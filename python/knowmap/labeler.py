@@ -119,6 +119,9 @@ class KnnLabeler(Estimator):
     voter is farther than `max_distance`, and, with `target_error` (such as 0.05), where the confidence is below
     `threshold_`: found in `fit` so that at most this share of the labels given is wrong.
 
+    exact: whether voters are searched among all labelled rows (True) or by an index that holds them once more (False);
+    the default takes the index above 100,000 labelled rows.
+
     Labels may be of any kind. None, NaN, "" and `unlabeled` (an integer, or None for no such number) mean "not known":
     such rows do not vote. Several labels a row: y as a list of lists or sets (None = not known), or as an array (n, C)
     of 0 and 1 (lists of one length that hold only 0 and 1 are read as one); `predict` answers in kind.
@@ -130,7 +133,8 @@ class KnnLabeler(Estimator):
 
     def __init__(self, n_neighbors: int = 15, *, metric: str = "cosine", weights: Weights = "uniform", top_k: int = 5,
                  calibrate: bool = False, min_confidence: float = 0.0, max_distance: float | None = None,
-                 target_error: float | None = None, unlabeled: int | None = -1, n_jobs: int = 0) -> None:
+                 target_error: float | None = None, unlabeled: int | None = -1, exact: bool | None = None,
+                 n_jobs: int = 0) -> None:
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.weights = weights
@@ -140,6 +144,7 @@ class KnnLabeler(Estimator):
         self.max_distance = max_distance
         self.target_error = target_error
         self.unlabeled = unlabeled
+        self.exact = exact
         self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
@@ -263,7 +268,7 @@ class KnnLabeler(Estimator):
 
     def _options(self) -> tuple[dict[str, Any], Any]:
         function = self.weights if callable(self.weights) else None
-        return {"n_neighbors": self.n_neighbors, "metric": self.metric,
+        return {"n_neighbors": self.n_neighbors, "metric": self.metric, "exact": self.exact,
                 "weights": "function" if function else self.weights, "top_k": self.top_k, "calibrate": self.calibrate,
                 "min_confidence": self.min_confidence,
                 "max_distance": np.inf if self.max_distance is None else self.max_distance,

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,6 +18,8 @@ namespace {
 
 /// Left-out rows that confidence is learnt from.
 constexpr std::size_t kLeftOut = 10000;
+/// Labelled rows up to which `Search::automatic` looks at all of them.
+constexpr std::size_t kExactLimit = 100000;
 
 void check_rows(MatrixView<const float> rows, std::string_view what) {
   for (std::size_t i = 0; i < rows.rows; ++i) {
@@ -66,6 +69,22 @@ std::vector<std::int32_t> sample_rows(std::size_t n, std::size_t most) {
 
 struct KnnLabeler::Impl {
   LabelerState s;
+  std::optional<KnnIndex> index;  // over s.data, where voters are searched by one
+
+  void build_index() {
+    using Search = KnnOptions::Search;
+    index.reset();
+    const Search search = s.options.search;
+    if (search == Search::exact) return;
+    if (search == Search::automatic && s.data.rows() <= kExactLimit) return;
+    KnnOptions knn;
+    knn.n_neighbors = std::min(s.options.n_neighbors, s.data.rows());
+    knn.metric = s.options.metric;
+    knn.search = Search::approximate;
+    knn.threads = s.options.threads;
+    knn.progress = s.options.progress;
+    index.emplace(s.data, knn);
+  }
 
   label::ClassesOf classes() const {
     // One class a row needs no offsets, and counts quicker.
@@ -99,17 +118,21 @@ struct KnnLabeler::Impl {
   /// as of the whole call.
   KnnGraph query(MatrixView<const float> rows, std::size_t begin, std::size_t end,
                  std::size_t k) const {
-    KnnOptions knn;
-    knn.n_neighbors = std::min(k, s.data.rows());
-    knn.metric = s.options.metric;
-    knn.threads = s.options.threads;
+    ProgressCallback progress;
     if (s.options.progress) {
-      knn.progress = [&, begin, end](const Progress& part) {
+      progress = [&, begin, end](const Progress& part) {
         const std::uint64_t of = std::max<std::uint64_t>(part.total, 1);
         const std::uint64_t done = std::min(part.done, of) * (end - begin) / of;
         return s.options.progress({"label", begin + done, rows.rows, "rows"});
       };
     }
+    k = std::min(k, s.data.rows());
+    if (index) return index->query(rows.slice(begin, end), {k, s.options.threads, progress});
+    KnnOptions knn;
+    knn.n_neighbors = k;
+    knn.metric = s.options.metric;
+    knn.threads = s.options.threads;
+    knn.progress = progress;
     return knn_query(s.data, rows.slice(begin, end), knn);
   }
 
@@ -164,8 +187,10 @@ struct KnnLabeler::Impl {
       std::copy_n(data.row(made.s.numbers[i]), data.cols, made.s.data.row(i));
     }
     made.s.n_classes = static_cast<std::size_t>(last_class) + 1;
+    made.build_index();
     if (s.options.calibrate || s.options.target_error < 1) made.learn_confidence();
     s = std::move(made.s);
+    index = std::move(made.index);
   }
 
   /// Votes on labelled rows, each without its own.
@@ -387,6 +412,7 @@ KnnLabeler KnnLabeler::from_state(LabelerState state) {
   }
   KnnLabeler labeler(state.options);
   labeler.impl_->s = std::move(state);
+  labeler.impl_->build_index();
   return labeler;
 }
 

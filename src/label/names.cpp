@@ -343,6 +343,7 @@ std::string short_title(std::string_view title) {
   std::string_view word;
   Gap gap = Gap::space;
   bool says_something = false;
+  bool whole_title = true;
   while (reader.next(word, gap)) {
     unsigned known = 0;
     for (const std::uint16_t classes : word_classes(fold(word))) known |= classes;
@@ -352,6 +353,7 @@ std::string short_title(std::string_view title) {
     if ((counts && words == kMostWords) || (!is_unspaced(word) && ++all > kMostWithGrammar) ||
         (behind > kMostTitleBytes && end > 0)) {
       end = said > 0 ? said : end;
+      whole_title = false;
       break;
     }
     end = behind;
@@ -361,6 +363,10 @@ std::string short_title(std::string_view title) {
     says_something = says_something || (known & kEmpty) == 0;
   }
   if (!says_something) return {};
+  // Numbers are no words, but "Apollo 11" ends with one.
+  if (whole_title && whole.find_first_not_of(" 0123456789", end) == std::string::npos) {
+    end = whole.size();
+  }
   std::string cut = whole.substr(0, end);
   if (cut.size() > kMostTitleBytes) {
     cut.resize(kMostTitleBytes);

@@ -114,6 +114,11 @@ void make_french_plural(std::string& noun) {
   }
 }
 
+bool is_content(const Corpus& corpus, Token token, Language language) {
+  const std::uint32_t word = corpus.word(token);
+  return word != Corpus::kRare && (corpus.word_class(word, language) & kStop) == 0;
+}
+
 }  // namespace
 
 std::vector<std::string> spell_phrases(const Corpus& corpus, const PhraseTable& table,
@@ -149,7 +154,13 @@ std::vector<std::string> spell_phrases(const Corpus& corpus, const PhraseTable& 
                       form.spelling[i] = tokens[begin + i].spelling;
                     }
                     const Language language = corpus.language[row];
-                    if (tokens[begin].gap_before() != Gap::sentence &&
+                    // "lois physiques" says nothing of how "la physique" is written.
+                    const bool adjective =
+                        length == 1 && begin > 0 &&
+                        (language == Language::spanish || language == Language::french) &&
+                        tokens[begin].gap_before() == Gap::space &&
+                        is_content(corpus, tokens[begin - 1], language);
+                    if (!adjective && tokens[begin].gap_before() != Gap::sentence &&
                         !(length == 1 && is_within_name(corpus, tokens, begin, language))) {
                       form.weight = kInside;
                     }

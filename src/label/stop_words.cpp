@@ -95,8 +95,10 @@ constexpr Words kWords[] = {
      "type kind form species genus group branch class member family series set part sort variety "
      "range collection study field style piece subspecies breed category subset subfield "
      "example order name term word one"},
+    {Language::english, kWeak, "wikipedia solid nationalist"},
     {Language::english, kEmpty,
-     "various other others miscellaneous misc general generic different several diverse unknown "
+     "disambiguation various other others miscellaneous misc general generic different several "
+     "diverse unknown "
      "unnamed untitled etc stuff thing things topics topic mixed assorted"},
 
     {Language::spanish, kStop | kDeterminer,
@@ -154,7 +156,12 @@ constexpr Words kWords[] = {
      "treinta cuarenta cincuenta mitad ambos ambas sí entonces jamás quizá quizás respecto dicho "
      "dicha dichos dichas propio propia propios propias único única varios frecuente frecuentes "
      "habitual habituales presente presentes siguiente siguientes"},
+    {Language::spanish, kStop,
+     "refiere refieren referirse proviene provienen deriva derivan procede proceden trata tratan "
+     "habla hablan hablado hablada hablados habladas pesar escrito escrita escritos escritas "
+     "rodeada rodeados limitada creados creadas fundado fundada fundados fundadas"},
     {Language::spanish, kWeak,
+     "wikipedia actualidad puesto puestos tramo tramos "
      "concepto conceptos sentido sentidos elemento elementos característica características "
      "individuo individuos principios acción acciones fenómeno fenómenos aspecto aspectos "
      "propiedad propiedades cualidad cualidades realidad idea ideas significado significados "
@@ -174,7 +181,8 @@ constexpr Words kWords[] = {
      "tipo clase forma especie género grupo rama conjunto serie miembro familia variedad parte "
      "estudio estilo orden uno una nombre término"},
     {Language::spanish, kEmpty,
-     "varios varias otros otras otro otra miscelánea miscelánea general diversos diversas "
+     "desambiguación polisémico polisémica varios varias otros otras otro otra miscelánea general "
+     "diversos diversas "
      "desconocido cosas diferentes"},
 
     {Language::french, kStop | kDeterminer,
@@ -231,8 +239,12 @@ constexpr Words kWords[] = {
      "quarante cinquante moitié propre propres unique uniques présent présents présente suivant "
      "suivants suivante fréquent habituel quelle quels quelles dès outre via puisse afin quatrième "
      "cinquième sixième septième huitième nord-est nord-ouest sud-est sud-ouest septentrional "
-     "officiellement rarement actuellement initialement couramment particulièrement"},
+     "prend prennent provient proviennent dérive dérivent désigner façonne façonnent parlé parlée "
+     "parlés parlées écrit écrite écrits écrites constitué constituée constitués constituées fondé "
+     "fondée fondés fondées créés créées formés formées composés composées nommés nommées entouré "
+     "entourée officiellement rarement actuellement initialement couramment particulièrement"},
     {Language::french, kWeak,
+     "wikipédia wikipedia accès accueil volet volets milieu milieux large sommet "
      "notion notions principe principes action actions sens phénomène phénomènes surface propriété "
      "propriétés aspect aspects élément éléments caractéristique caractéristiques concept concepts "
      "idée idées individu individus pratique pratiques technique techniques procédé procédés "
@@ -252,7 +264,8 @@ constexpr Words kWords[] = {
      "type sorte forme espèce genre groupe branche classe ensemble série membre famille variété "
      "partie étude style ordre un une nom terme"},
     {Language::french, kEmpty,
-     "divers diverses autre autres plusieurs général inconnu choses différents différentes "
+     "homonymie polysémique polysémie divers diverses autre autres plusieurs général inconnu "
+     "choses différents différentes "
      "varié variés"},
 };
 

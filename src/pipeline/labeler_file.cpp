@@ -68,6 +68,7 @@ void save_labeler(const KnnLabeler& labeler, const std::filesystem::path& file,
   const nlohmann::json options = {
       {"n_neighbors", o.n_neighbors},
       {"metric", std::string(metric_name(o.metric))},
+      {"search", static_cast<int>(o.search)},
       {"weights", static_cast<int>(o.weights)},
       {"top_k", o.top_k},
       {"calibrate", o.calibrate},
@@ -115,6 +116,11 @@ SavedLabeler load_labeler(const std::filesystem::path& file) {
     KnnLabelerOptions& o = s.options;
     o.n_neighbors = number<std::size_t>(about, "n_neighbors");
     o.metric = metric_from_name(number<std::string>(about, "metric"));
+    // Files from before there was a choice: their voters are searched exactly.
+    using Search = KnnOptions::Search;
+    const int search = about.value("search", static_cast<int>(Search::exact));
+    if (search < 0 || search > 2) shard.throw_damaged("its search is not known");
+    o.search = static_cast<Search>(search);
     const int weights = number<int>(about, "weights");
     if (weights < 0 || weights > 2) shard.throw_damaged("its weights are not known");
     o.weights = static_cast<KnnLabelerOptions::Weights>(weights);

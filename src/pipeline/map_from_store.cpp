@@ -10,6 +10,7 @@
 
 #include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
+#include "pipeline/named_regions.hpp"
 #include "pipeline/stage_codec.hpp"
 #include "pipeline/text_hash.hpp"
 
@@ -103,12 +104,29 @@ class MapRun {
     if (!input_.classes.empty()) {
       vote_labels();
     }
-    if (options_.umap.n_components == 2) {
-      map_.levels = stage<std::vector<RegionLevel>>(
-          "regions", regions_key(), encode_regions, decode_regions, [&] {
-            return name_regions(map_.coordinates, rows(), input_.texts, input_.titles,
-                                options_.regions);
-          });
+    if (options_.umap.n_components == 2) find_regions();
+  }
+
+  void find_regions() {
+    const Fingerprint key = regions_key();
+    EarlierRegions earlier;
+    if (const auto held = store_.get_stage(kRegionsStage, key)) {
+      map_.reused.emplace_back(kRegionsStage);
+      map_.levels = decode_regions(*held);
+    } else {
+      earlier = earlier_regions(store_, key.at("format"), text_hashes_, options_.namer_key);
+      RegionOptions regions = options_.regions;
+      if (!earlier.levels.empty()) {
+        regions.earlier = earlier.levels;
+        regions.earlier_rows = earlier.rows;
+      }
+      map_.levels = name_regions(map_.coordinates, rows(), input_.texts, input_.titles, regions);
+      store_.put_stage(kRegionsStage, key, encode_regions_of(map_.levels, text_hashes_));
+    }
+    if (!options_.namer && options_.namer_key.empty()) return;
+    const RegionNaming naming{options_.namer, options_.namer_key, options_.warn};
+    if (name_by_namer(map_.levels, key, naming, earlier, input_.texts, input_.titles, store_)) {
+      map_.reused.emplace_back(kRegionNamesStage);
     }
   }
 
@@ -206,7 +224,7 @@ class MapRun {
     std::string sizes;
     for (const std::size_t size : r.level_sizes) sizes += std::to_string(size) + " ";
     return {{"layout", content_hash(layout_key())},
-            {"format", "2"},
+            {"format", "3"},
             {"titles", hash_of(input_.titles)},
             {"level_sizes", sizes},
             {"min_region_size", std::to_string(r.min_region_size)},

@@ -79,6 +79,7 @@ TEST(ShortTitle, FourWordsThatSaySomething) {
   EXPECT_EQ(short_title("Alpha beta of gamma delta and epsilon"), "Alpha beta of gamma delta");
   EXPECT_EQ(short_title("Cinema of the United States"), "Cinema of the United States");
   EXPECT_EQ(short_title("Things Fall Apart"), "Things Fall Apart");
+  EXPECT_EQ(short_title("Apollo 11"), "Apollo 11");
   EXPECT_EQ(short_title("1984"), "");
   EXPECT_EQ(short_title("Various"), "");
   EXPECT_EQ(short_title("Other topics"), "");

@@ -215,6 +215,47 @@ TEST(KnnLabeler, ThreadsDoNotMatter) {
   }
 }
 
+TEST(KnnLabeler, VotersByAnIndex) {
+  // Eight clouds, a class each, which overlap a little.
+  Matrix rows = random_rows(6000, 24, 5);
+  std::vector<std::int32_t> classes(rows.rows());
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    classes[i] = static_cast<std::int32_t>(i % 8);
+    rows(i, i % 8) += 0.8f;
+  }
+  Matrix asked(1000, rows.cols());
+  std::copy_n(rows.row(5000), asked.size(), asked.data());
+  const auto labeler = [&](KnnOptions::Search search, int threads) {
+    KnnLabelerOptions options;
+    options.metric = Metric::euclidean;
+    options.search = search;
+    options.calibrate = true;
+    options.threads = threads;
+    KnnLabeler made(options);
+    made.fit(rows.view().slice(0, 5000), std::span(classes).first(5000));
+    return made;
+  };
+  const auto exact = labeler(KnnOptions::Search::exact, 2).predict(asked);
+  const KnnLabeler indexed = labeler(KnnOptions::Search::approximate, 2);
+  const auto found = indexed.predict(asked);
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < asked.rows(); ++i) same += exact.labels[i] == found.labels[i];
+  EXPECT_GE(same, 970u);
+  EXPECT_EQ(labeler(KnnOptions::Search::approximate, 1).predict(asked).confidence,
+            found.confidence);
+  // Few rows are looked at one and all.
+  EXPECT_EQ(labeler(KnnOptions::Search::automatic, 2).predict(asked).confidence, exact.confidence);
+
+  LabelerState state;
+  state.options = indexed.state().options;
+  state.data = indexed.state().data.clone();
+  state.numbers = indexed.state().numbers;
+  state.classes = indexed.state().classes;
+  state.n_classes = indexed.state().n_classes;
+  state.calibration = indexed.state().calibration;
+  EXPECT_EQ(KnnLabeler::from_state(std::move(state)).predict(asked).confidence, found.confidence);
+}
+
 TEST(KnnLabeler, RefusesMistakes) {
   const Matrix data = matrix({{0, 1}, {1, 0}});
   EXPECT_THROW(KnnLabeler({.n_neighbors = 0}), std::invalid_argument);

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "knowmap/error.hpp"
@@ -95,6 +97,121 @@ TEST_F(Pipeline, OnlyWhatChangedIsMadeAgain) {
   MapOptions layout;
   layout.through = MapOptions::Through::layout;
   EXPECT_TRUE(map_from_store(input(), held, layout).levels.empty());
+}
+
+std::vector<std::string> names_of(const KnowledgeMap& map) {
+  std::vector<std::string> names;
+  for (const RegionLevel& level : map.levels) {
+    for (const Region& region : level.regions) names.push_back(region.name);
+  }
+  return names;
+}
+
+TEST_F(Pipeline, ANamerIsAskedOnceAndItsFailuresAreTold) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  MapOptions options;
+  options.regions.level_sizes = {4};
+  const auto built_in = names_of(build_map(input(), model, held, options));
+  ASSERT_GE(built_in.size(), 3u);
+
+  std::size_t asked = 0;
+  std::vector<std::string> warnings;
+  options.namer_key = "counting";
+  options.warn = [&](std::string_view message) { warnings.emplace_back(message); };
+  options.namer = [&](const NamingRequest& request) -> std::string {
+    ++asked;
+    if (request.region == 0) throw std::runtime_error("no answer");
+    if (request.region == 1) return "various";
+    return "Ruritania " + std::to_string(request.region);
+  };
+  const KnowledgeMap named = map_from_store(input(), held, options);
+  EXPECT_EQ(asked, built_in.size());
+  EXPECT_EQ(warnings.size(), 2u);
+  EXPECT_EQ(reused(named), (std::set<std::string>{"neighbors", "layout", "labels", "regions"}));
+  auto expected = built_in;
+  for (std::size_t r = 2; r < expected.size(); ++r) expected[r] = "Ruritania " + std::to_string(r);
+  EXPECT_EQ(names_of(named), expected);
+
+  // What it failed at or answered badly is asked again, the rest is not.
+  asked = 0;
+  options.namer = [&](const NamingRequest& request) {
+    ++asked;
+    return "Utopia " + std::to_string(request.region);
+  };
+  expected[0] = "Utopia 0";
+  expected[1] = "Utopia 1";
+  EXPECT_EQ(names_of(map_from_store(input(), held, options)), expected);
+  EXPECT_EQ(asked, 2u);
+
+  // Then the store has them all: with the namer, and without it by its key.
+  for (const bool with : {true, false}) {
+    if (!with) options.namer = {};
+    const KnowledgeMap again = map_from_store(input(), held, options);
+    EXPECT_EQ(names_of(again), expected);
+    EXPECT_TRUE(reused(again).contains("region_names"));
+  }
+  EXPECT_EQ(asked, 2u);
+  options.namer_key = "";
+  EXPECT_EQ(names_of(map_from_store(input(), held, options)), built_in);
+  warnings.clear();
+  options.namer_key = "unheard of";
+  EXPECT_EQ(names_of(map_from_store(input(), held, options)), built_in);
+  EXPECT_EQ(warnings.size(), 1u);
+}
+
+TEST_F(Pipeline, ANamerThatEndsTheRunLosesNoAnswer) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  MapOptions options;
+  options.regions.level_sizes = {4};
+  options.namer_key = "cut";
+  options.namer = [&](const NamingRequest& request) -> std::string {
+    if (request.region == 2) throw CancelledError("enough");
+    return "Arcadia " + std::to_string(request.region);
+  };
+  EXPECT_THROW(build_map(input(), model, held, options), CancelledError);
+  std::vector<std::size_t> asked;
+  options.namer = [&](const NamingRequest& request) {
+    asked.push_back(request.region);
+    return "Utopia " + std::to_string(request.region);
+  };
+  const auto names = names_of(map_from_store(input(), held, options));
+  ASSERT_GE(names.size(), 3u);
+  EXPECT_EQ(names[0], "Arcadia 0");
+  EXPECT_EQ(names[1], "Arcadia 1");
+  EXPECT_EQ(asked.size(), names.size() - 2);
+}
+
+TEST_F(Pipeline, NamesStayWhereTextsAreAddedAndTheNamerIsNotAskedAgain) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  MapOptions options;
+  options.regions.level_sizes = {3};
+  options.namer_key = "numbers";
+  std::size_t asked = 0;
+  options.namer = [&](const NamingRequest&) { return "Ruritania " + std::to_string(++asked); };
+  const auto before = names_of(build_map(input(), model, held, options));
+  ASSERT_EQ(asked, before.size());
+
+  // One more text in front moves every row; the regions are the same ones.
+  owned_.insert(owned_.begin(), owned_[7] + " a");
+  classes_.insert(classes_.begin(), 0);
+  texts_.assign(owned_.begin(), owned_.end());
+  const auto after = names_of(build_map(input(), model, held, options));
+  std::size_t kept = 0;
+  for (const std::string& name : after) {
+    kept += static_cast<std::size_t>(std::count(before.begin(), before.end(), name));
+  }
+  EXPECT_GE(kept, 2u);
+  EXPECT_EQ(asked, before.size() + after.size() - kept);
+
+  // The same texts with other options are another map, named from its own texts.
+  options.namer = {};
+  options.namer_key = "";
+  options.regions.n_phrases = 7;
+  const auto fresh = names_of(map_from_store(input(), held, options));
+  for (const std::string& name : fresh) EXPECT_FALSE(name.starts_with("Ruritania ")) << name;
 }
 
 TEST_F(Pipeline, ChangedAppendedAndRemovedTexts) {

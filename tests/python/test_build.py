@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -111,9 +112,13 @@ def test_a_notebook_is_spared_a_map_too_large_for_it(built, monkeypatch):
     whole = len(built._repr_html_())
     monkeypatch.setattr("knowmap.build._NOTEBOOK_TEXTS", 299)
     assert len(built._repr_html_()) < whole
-    monkeypatch.setattr("knowmap.build._NOTEBOOK_POINTS", 299)
-    shown = built._repr_html_()
-    assert "<iframe" not in shown and "to_html" in shown and "300 texts" in shown
+    smaller = len(built._repr_html_())
+    for limit in (smaller - 1000, 299):
+        monkeypatch.setattr("knowmap.build._NOTEBOOK_BYTES", limit)
+        shown = built._repr_html_()
+        assert "<iframe" not in shown and str(built.folder / "map.html") in shown and "300 texts" in shown
+    shown = dataclasses.replace(built, folder=None)._repr_html_()
+    assert "<iframe" not in shown and "to_html" in shown
 
 
 def test_a_first_run_reuses_nothing(built):
@@ -162,6 +167,66 @@ def test_an_appended_text_computes_only_what_is_new(built, again, collection, em
     np.testing.assert_array_equal(store.read_rows(300, 301), embedder.encode([added["text"]], progress=False))
 
 
+def names(made: km.KnowledgeMap) -> list[list[str]]:
+    return [[region.name for region in level.regions] for level in made.levels]
+
+
+def test_names_stay_when_a_twentieth_is_added(built, again, collection, sample):
+    more = sample[300:315]
+    added = {"text": [a["extract"][:250] for a in more], "title": [a["title"] for a in more], "topic": [None] * 15,
+             "id": [f"more-{i}" for i in range(15)]}
+    held = {name: values + added[name] for name, values in collection.items()}
+    made = again(held)
+    before = {name for level in names(built) for name in level}
+    kept = [sum(name in before for name in level) for level in names(made)]
+    fresh = [sum(name in before for name in level) for level in names(again(held, fresh=True))]
+    assert sum(kept) >= 7 and sum(kept) > sum(fresh), (kept, fresh)  # of 12 regions
+    for level in made.levels:  # a region that is nearly all of an earlier one has its name
+        for i, region in enumerate(level.regions):
+            mine = level.assignment[:300] == i
+            for earlier in built.levels:
+                for j, other in enumerate(earlier.regions):
+                    if (was := earlier.assignment == j).sum() and (mine & was).sum() > 0.9 * (mine | was).sum():
+                        assert region.name == other.name
+
+
+def test_a_namer_renames_and_its_failures_are_logged(built, again, caplog):
+    asked = []
+
+    def namer(*, name, phrases, titles, parent, level, size):
+        asked.append((level, name))
+        assert phrases and titles and size > 0 and (parent == "") == (level == 0)
+        if len(asked) == 1:
+            raise RuntimeError("the model is out")
+        return {2: "various topics", 3: 17}.get(len(asked), f"Ruritania {len(asked)}")
+
+    made = again(namer=namer)
+    assert [name for _, name in asked] == [name for level in names(built) for name in level]
+    assert len(caplog.messages) == 3 and "the model is out" in caplog.messages[0]
+    flat = [name for level in names(made) for name in level]
+    assert flat[3:] == [f"Ruritania {i + 1}" for i in range(3, len(flat))] and flat[:3] == [n for _, n in asked[:3]]
+    assert "Ruritania 5" in made.to_html(made.folder / "again.html").read_text(encoding="utf-8")
+    # What was told stays, where the store is read again too; nothing is asked twice.
+    count = len(asked)
+    assert names(km.build.finish_map(load_collection(made.folder), km.CheckpointStore(made.folder))) == names(made)
+    assert len(asked) == count
+    assert names(again()) == names(built)
+
+
+def test_ctrl_c_in_a_namer_ends_the_call_and_keeps_its_answers(again):
+    def cut(*, level, **_):
+        if level == 1:
+            raise KeyboardInterrupt
+        return f"Ruritania {next(numbers)}"
+
+    numbers = iter(range(100))
+    with pytest.raises(KeyboardInterrupt):
+        again(namer=cut, namer_key="mine")
+    asked = []
+    made = again(namer=lambda *, level, **_: asked.append(level), namer_key="mine")
+    assert all(name.startswith("Ruritania ") for name in names(made)[0]) and set(asked) == {1}
+
+
 def test_fresh_starts_over(built, again, collection):
     few = {name: values[:60] for name, values in collection.items()}
     made = again(few, fresh=True)
@@ -176,7 +241,7 @@ def test_options_are_kept_in_the_folder(again):
     made = again(umap={"n_neighbors": 10}, label_neighbors=5, min_confidence=0.5, name="Animals & more")
     kept = load_options(made.folder)
     assert kept == {"umap": {"n_neighbors": 10}, "label_neighbors": 5, "min_confidence": 0.5, "level_sizes": [3, 9],
-                    "name": "Animals & more"}
+                    "namer": "", "name": "Animals & more"}
     assert made.name == "Animals & more"
     assert "<title>Animals &amp; more</title>" in (made.folder / "map.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="n_neighbors"):

@@ -81,7 +81,8 @@ def test_calibration_and_abstention(split):
     assert (km.KnnLabeler(max_distance=1e-6).fit(X, y).predict(X_new) == None).mean() > 0.9  # noqa: E711
 
 
-@pytest.mark.parametrize("options", [{"weights": "distance"}, {"target_error": 0.2, "max_distance": 0.9}])
+@pytest.mark.parametrize("options", [{"weights": "distance"}, {"target_error": 0.2, "max_distance": 0.9},
+                                     {"exact": False}])
 def test_saved_and_pickled(split, tmp_path, options):
     X, y, X_new, _ = split
     labeler = km.KnnLabeler(7, **options).fit(X, y)

@@ -1,0 +1,157 @@
+#include "pipeline/named_regions.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+
+#include "pipeline/stage_codec.hpp"
+
+namespace knowmap {
+
+namespace {
+
+constexpr const char* kTexts = "texts_of_rows";
+constexpr const char* kNames = "names";
+
+template <class T>
+const std::vector<T>* values(const StageResult& result, const char* name) {
+  const auto found = result.find(name);
+  return found == result.end() ? nullptr : std::get_if<std::vector<T>>(&found->second.values);
+}
+
+Fingerprint names_key(const Fingerprint& regions_key, const std::string& namer, bool all_asked) {
+  return {{kRegionsStage, content_hash(regions_key)},
+          {"namer", namer},
+          {"asked", all_asked ? "all" : "some"}};
+}
+
+/// False where the names are not those of these regions.
+bool set_names(std::vector<RegionLevel>& levels, const std::optional<StageResult>& held) {
+  const auto* names = held ? values<std::string>(*held, kNames) : nullptr;
+  std::size_t regions = 0;
+  for (const RegionLevel& level : levels) regions += level.regions.size();
+  if (names == nullptr || names->size() != regions) return false;
+  auto name = names->begin();
+  for (RegionLevel& level : levels) {
+    for (Region& region : level.regions) region.name = *name++;
+  }
+  return true;
+}
+
+StageResult encode_names(const std::vector<RegionLevel>& levels) {
+  std::vector<std::string> names;
+  for (const RegionLevel& level : levels) {
+    for (const Region& region : level.regions) names.push_back(region.name);
+  }
+  StageResult result;
+  result[kNames].shape = {names.size()};
+  result[kNames].values = std::move(names);
+  return result;
+}
+
+}  // namespace
+
+EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view format,
+                               std::span<const std::uint64_t> text_hashes,
+                               const std::string& namer_key) {
+  const auto stages = store.stages();
+  const auto before = stages.find(kRegionsStage);
+  if (before == stages.end()) return {};
+  const auto of_format = before->second.find("format");
+  if (of_format == before->second.end() || of_format->second != format) return {};
+  const auto held = store.get_stage(kRegionsStage);
+  const auto* hashes = held ? values<std::int64_t>(*held, kTexts) : nullptr;
+  if (hashes == nullptr || hashes->empty()) return {};
+  const auto same = [](std::int64_t a, std::uint64_t b) {
+    return static_cast<std::uint64_t>(a) == b;
+  };
+  if (std::equal(hashes->begin(), hashes->end(), text_hashes.begin(), text_hashes.end(), same)) {
+    return {};
+  }
+  EarlierRegions earlier{decode_regions(*held), {}, false};
+  for (const RegionLevel& level : earlier.levels) {
+    if (level.assignment.size() != hashes->size()) return {};
+  }
+  std::unordered_map<std::uint64_t, std::int64_t> row_of;
+  for (std::size_t i = text_hashes.size(); i-- > 0;) {
+    row_of[text_hashes[i]] = static_cast<std::int64_t>(i);  // the first of equal texts
+  }
+  earlier.rows.reserve(hashes->size());
+  for (const std::int64_t hash : *hashes) {
+    const auto found = row_of.find(static_cast<std::uint64_t>(hash));
+    earlier.rows.push_back(found == row_of.end() ? -1 : found->second);
+  }
+  for (const bool all_asked : {true, false}) {
+    const Fingerprint key = names_key(before->second, namer_key, all_asked);
+    earlier.by_namer =
+        earlier.by_namer || set_names(earlier.levels, store.get_stage(kRegionNamesStage, key));
+  }
+  return earlier;
+}
+
+StageResult encode_regions_of(const std::vector<RegionLevel>& levels,
+                              std::span<const std::uint64_t> text_hashes) {
+  StageResult result = encode_regions(levels);
+  StageArray& texts = result[kTexts];
+  texts.shape = {text_hashes.size()};
+  texts.values = std::vector<std::int64_t>(text_hashes.begin(), text_hashes.end());
+  return result;
+}
+
+bool name_by_namer(std::vector<RegionLevel>& levels, const Fingerprint& regions_key,
+                   const RegionNaming& naming, const EarlierRegions& earlier,
+                   std::span<const std::string_view> texts,
+                   std::span<const std::string_view> titles, CheckpointStore& store) {
+  const Fingerprint whole = names_key(regions_key, naming.key, true);
+  if (set_names(levels, store.get_stage(kRegionNamesStage, whole))) return true;
+  const Fingerprint some = names_key(regions_key, naming.key, false);
+  std::vector<RegionLevel> answered = levels;
+  const bool held = set_names(answered, store.get_stage(kRegionNamesStage, some));
+  if (!naming.namer) {
+    if (held) {
+      levels = std::move(answered);
+    } else if (naming.warn) {
+      naming.warn("the regions are new and there is no namer to ask, so they have built-in names");
+    }
+    return held;
+  }
+  // What stands already: names that stayed, and answers to an earlier run.
+  std::unordered_set<std::string> settled;
+  if (earlier.by_namer) {
+    for (const RegionLevel& level : earlier.levels) {
+      for (const Region& region : level.regions) settled.insert(region.name);
+    }
+  }
+  if (held) {
+    for (std::size_t l = 0; l < levels.size(); ++l) {
+      for (std::size_t r = 0; r < levels[l].regions.size(); ++r) {
+        const std::string& name = answered[l].regions[r].name;
+        if (name != levels[l].regions[r].name) settled.insert(name);
+      }
+    }
+    levels = std::move(answered);
+  }
+  bool failed = false;
+  const Namer ask = [&](const NamingRequest& request) {
+    if (settled.contains(std::string(request.name))) return std::string();
+    try {
+      return naming.namer(request);
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+  };
+  try {
+    rename_regions(levels, texts, titles, ask, naming.warn);
+  } catch (...) {
+    store.put_stage(kRegionNamesStage, some, encode_names(levels));
+    throw;
+  }
+  store.put_stage(kRegionNamesStage, failed ? some : whole, encode_names(levels));
+  return false;
+}
+
+}  // namespace knowmap

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "knowmap/checkpoint_store.hpp"
+#include "knowmap/labeler.hpp"
+
+namespace knowmap {
+
+inline constexpr const char* kRegionsStage = "regions";
+inline constexpr const char* kRegionNamesStage = "region_names";
+
+/// Regions that the store holds of an earlier state of the collection, named as
+/// a reader saw them.
+struct EarlierRegions {
+  std::vector<RegionLevel> levels;
+  /// The number that each of their rows has now, -1 = gone.
+  std::vector<std::int64_t> rows;
+  bool by_namer = false;  ///< the names are a namer's, not the built-in ones
+};
+
+/// Nothing where the store holds none, of another format, or of the same texts:
+/// a map made of the same texts is the same map, whatever was made before.
+/// `namer_key`: names that a namer of this key gave count, others' don't.
+EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view format,
+                               std::span<const std::uint64_t> text_hashes,
+                               const std::string& namer_key);
+
+/// Regions and the texts that their rows were made from, as the store keeps them.
+StageResult encode_regions_of(const std::vector<RegionLevel>& levels,
+                              std::span<const std::uint64_t> text_hashes);
+
+/// A namer, as `MapOptions` has it.
+struct RegionNaming {
+  const Namer& namer;
+  const std::string& key;
+  const WarningCallback& warn;
+};
+
+/// Gives regions the names that a namer chose: those in the store where they are
+/// of these regions and this namer, else the answers of the namer, which are put
+/// there. Regions whose name `earlier` has, given by the same namer, keep it
+/// without being asked about. What the namer failed at, and what a cut run did
+/// not come to, is asked in the next. Answers whether all were in the store.
+bool name_by_namer(std::vector<RegionLevel>& levels, const Fingerprint& regions_key,
+                   const RegionNaming& naming, const EarlierRegions& earlier,
+                   std::span<const std::string_view> texts,
+                   std::span<const std::string_view> titles, CheckpointStore& store);
+
+}  // namespace knowmap

@@ -101,5 +101,6 @@ function(knowmap_add_test name)
   target_compile_definitions(${name} PRIVATE
     KNOWMAP_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/reference")
   knowmap_set_warnings(${name})
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+  # A test that hangs ends with its name, long before the whole run would be cut off.
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
 endfunction()

@@ -46,10 +46,11 @@ class LayerMajorRun {
       step(batch, layer);
     } catch (...) {
       const std::lock_guard lock(mutex_);
-      failed_ = true;
+      // The first failure is what the caller is told; others only follow from it.
+      if (!failure_) failure_ = std::current_exception();
       stream_.stop();
       turn_.notify_all();
-      throw;
+      std::rethrow_exception(failure_);
     }
     const std::lock_guard lock(mutex_);
     ++layers_done_[batch];
@@ -61,8 +62,8 @@ class LayerMajorRun {
  private:
   void wait_for_turn(std::size_t batch, std::int64_t layer) {
     std::unique_lock lock(mutex_);
-    turn_.wait(lock, [&] { return layers_done_[batch] == layer || failed_; });
-    if (failed_) throw CancelledError("stopped by another batch's failure");
+    turn_.wait(lock, [&] { return layers_done_[batch] == layer || failure_; });
+    if (failure_) throw CancelledError("stopped by another batch's failure");
   }
 
   void step(std::size_t batch, std::int64_t number) {
@@ -132,7 +133,7 @@ class LayerMajorRun {
   const TakeHidden& take_;
   std::mutex mutex_;
   std::condition_variable turn_;
-  bool failed_ = false;
+  std::exception_ptr failure_{};
   std::shared_mutex alone_;
   std::atomic<std::uint64_t> backoffs_{0};
   LayerStream stream_;

@@ -99,8 +99,10 @@ struct Workers::Impl {
       lock.unlock();
       std::exception_ptr thrown;
       try {
-        for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n;) {
-          if (monitor != nullptr && monitor->cancelled()) break;
+        // What has been taken is run, since another item may wait for it.
+        while (monitor == nullptr || !monitor->cancelled()) {
+          const std::size_t i = next.fetch_add(1, std::memory_order_relaxed);
+          if (i >= n) break;
           (*task)(i, worker);
         }
       } catch (...) {

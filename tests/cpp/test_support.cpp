@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <latch>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -70,15 +71,19 @@ TEST(Workers, CancelIsAnsweredWithinATenthOfASecond) {
 
 TEST(Workers, NegativeThreadsAreRefused) { EXPECT_THROW(Workers(-1), std::invalid_argument); }
 
-/// `threads` threads of which the first `busy` do `own` and then help.
+/// `threads` threads of which the first `busy` do `own` and then help. None helps
+/// before those are busy: `help` would return at once.
 void run_team(Team& team, int threads, int busy, const std::function<void()>& own) {
+  std::latch all_are_busy(busy);
   std::vector<std::thread> all;
   for (int t = 0; t < threads; ++t) {
     all.emplace_back([&, t] {
       if (t < busy) {
         const Team::Busy mine(team);
+        all_are_busy.count_down();
         own();
       }
+      all_are_busy.wait();
       team.help();
     });
   }

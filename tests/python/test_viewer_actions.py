@@ -210,7 +210,10 @@ def test_pictures_for_a_paper(browser, map_file, world):
         assert dots.count("M") == n, "every point is in it, and as a vector"
         words = ["".join(text.itertext()) for text in drawing.iter(f"{SVG}text")]
         assert {f"Continent {k}" for k in range(6)} <= set(words)
-        assert {"Kind", "alpha", "beta", HOSTILE, f"{n:,} articles"} <= set(words), "the legend, and texts as texts"
+        assert {"Kind", "alpha", "beta", f"{n:,} articles"} <= set(words), "the legend"
+        # As much of a long name as this machine's font leaves room for.
+        cut = [word.removesuffix("…") for word in words if word.startswith("</script>")]
+        assert cut and all(HOSTILE.startswith(word) and len(word) > 12 for word in cut), "texts as texts"
         names = {element.tag for element in drawing.iter()}
         assert names <= {f"{SVG}{tag}" for tag in ("svg", "title", "rect", "path", "circle", "text", "tspan")}
         assert drawing.find(f"{SVG}rect").get("fill") == "#fff", "paper is white, whatever the screen"

@@ -32,6 +32,7 @@ void register_embedder(py::module_& m) {
       .def_readonly("backoffs", &EmbedReport::backoffs)
       .def_readonly("seconds", &EmbedReport::seconds)
       .def_readonly("peak_bytes", &EmbedReport::peak_bytes)
+      .def_readonly("planned_peak_bytes", &EmbedReport::planned_peak_bytes)
       .def_readonly("batch_tokens_planned", &EmbedReport::batch_tokens_planned)
       .def_readonly("batch_tokens_final", &EmbedReport::batch_tokens_final)
       .def_readonly("device", &EmbedReport::device)
@@ -113,7 +114,16 @@ void register_embedder(py::module_& m) {
           py::kw_only(), py::arg("prompt") = py::none(), py::arg("prompt_name") = "",
           py::arg("normalize") = false, py::arg("truncate_dim") = 0,
           "What following calls do to texts before the model, and to vectors after it.")
-      .def("plan", &Embedder::plan, "How a run would be laid out in memory.")
+      .def(
+          "plan",
+          [](const Embedder& self, const std::optional<py::sequence>& texts) {
+            if (!texts) return self.plan();
+            const Texts views(*texts);
+            const py::gil_scoped_release nogil;
+            return self.plan(views.views());
+          },
+          py::arg("texts") = py::none(),
+          "How a run would be laid out in memory: for these texts, or for any of max_seq_length.")
       .def_property_readonly("prompts", &Embedder::prompts)
       .def(
           "tokenize",

@@ -99,8 +99,10 @@ struct EmbedReport {
   /// Times an allocation failed and a batch was split or shrunk.
   std::uint64_t backoffs = 0;
   double seconds = 0.0;
-  /// Highest resident memory of the process seen meanwhile.
+  /// Highest resident memory of the process seen meanwhile, and what was foreseen
+  /// from the texts' lengths before anything was computed.
   std::uint64_t peak_bytes = 0;
+  std::uint64_t planned_peak_bytes = 0;
   /// Tokens a batch, as planned and at the end.
   std::uint64_t batch_tokens_planned = 0;
   std::uint64_t batch_tokens_final = 0;
@@ -147,8 +149,10 @@ class KNOWMAP_EXPORT Embedder {
   void set_encode_options(const EncodeOptions& options);
   /// The model's prompts by name.
   const std::map<std::string, std::string>& prompts() const;
-  /// For texts of `max_seq_length`.
+  /// For texts of `max_seq_length`, as many as there may be.
   EmbedPlan plan() const;
+  /// For these texts, which are tokenised for it.
+  EmbedPlan plan(std::span<const std::string_view> texts) const;
 
   /// Ids as the model sees them: special tokens in, cut at `max_seq_length`.
   std::vector<std::vector<std::int32_t>> tokenize(std::span<const std::string_view> texts) const;

@@ -24,6 +24,26 @@ namespace {
 constexpr std::int64_t kLeastTokens = 64;
 }
 
+RunBytes bytes_of(const RunPlan& plan, const MemoryNeeds& needs, std::int64_t longest,
+                  std::int64_t total) {
+  if (total == 0) return {};
+  const std::int64_t batch = std::min(std::max(plan.batch_tokens, longest), total);
+  const auto workers =
+      static_cast<std::uint64_t>(std::min<std::int64_t>(plan.workers, (total + batch - 1) / batch));
+  return {workers * static_cast<std::uint64_t>(batch) * needs.bytes_per_token,
+          workers * static_cast<std::uint64_t>(std::min(plan.chunk_rows, batch)) *
+              needs.bytes_per_chunk_row};
+}
+
+RunPlan narrowed(RunPlan plan, const MemoryNeeds& needs, std::int64_t longest, std::int64_t total) {
+  const auto fits = [&] {
+    const RunBytes bytes = bytes_of(plan, needs, longest, total);
+    return bytes.activations + bytes.chunks <= needs.available / 4 * 3;
+  };
+  while (needs.available != 0 && plan.workers > 1 && !fits()) --plan.workers;
+  return plan;
+}
+
 RunPlan plan_run(const MemoryNeeds& needs, std::int64_t wanted_batch_tokens,
                  std::int64_t wanted_chunk_rows, int wanted_workers) {
   RunPlan plan{wanted_batch_tokens, wanted_chunk_rows, wanted_workers};

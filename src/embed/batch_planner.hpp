@@ -33,6 +33,19 @@ struct RunPlan {
   int workers = 1;
 };
 
+/// What a run that is laid out so takes beside the model: every worker holds a
+/// batch, which is one text at least. `longest` text and all texts in tokens.
+struct RunBytes {
+  std::uint64_t activations = 0;
+  std::uint64_t chunks = 0;
+};
+RunBytes bytes_of(const RunPlan& plan, const MemoryNeeds& needs, std::int64_t longest,
+                  std::int64_t total);
+
+/// Fewer workers, where texts are so long that all at once would take more than
+/// three quarters of what is available.
+RunPlan narrowed(RunPlan plan, const MemoryNeeds& needs, std::int64_t longest, std::int64_t total);
+
 /// The widest plan that fits into half of what is available (the other half is
 /// for what can't be known: the allocator's slack, oneDNN's scratch, the rest
 /// of the user's program): first the batch shrinks, then the workers.

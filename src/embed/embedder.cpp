@@ -64,6 +64,21 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
+/// What a unit's texts are like, in tokens.
+struct TextSizes {
+  std::int64_t longest = 0;
+  std::int64_t total = 0;
+};
+
+TextSizes sizes_of(const std::vector<std::int64_t>& lengths) {
+  TextSizes sizes;
+  for (const std::int64_t length : lengths) {
+    sizes.longest = std::max(sizes.longest, length);
+    sizes.total += length;
+  }
+  return sizes;
+}
+
 /// Pooling and what follows it, as a fingerprint tells it.
 std::string modules_text(const SentenceModules& modules) {
   constexpr const char* kNames[] = {"cls",           "max",           "mean",
@@ -143,6 +158,7 @@ struct Embedder::Impl {
   std::optional<Workers> workers;
   Fingerprint fingerprint;
   EmbedReport report;
+  std::uint64_t held_at_start = 0;  // of the run in hand
 
   EncodeOptions encode;
   std::string prompt;
@@ -177,34 +193,71 @@ struct Embedder::Impl {
     const std::int64_t wanted = options.batch_tokens != 0
                                     ? static_cast<std::int64_t>(options.batch_tokens)
                                     : (cpu ? usual : kDeviceBatchTokens);
-    std::uint64_t available = room();
-    if (!model->resident() && available != 0) {
-      // Two layers come, and what making one ready takes.
-      const std::uint64_t layers = 3 * model->layer_bytes();
-      available = available > layers ? available - layers : std::uint64_t{1};
-    }
-    return plan_run({available, model->bytes_per_token(), model->bytes_per_chunk_row()}, wanted,
+    return plan_run(needs(), wanted,
                     cpu ? (wide() ? kWideChunkRows : kCpuChunkRows) : kDeviceChunkRows,
                     cpu ? workers->size() : 1);
   }
 
-  /// Tokens whose hidden states are held while layers come and go.
-  std::int64_t super_batch_tokens(const RunPlan& plan) const {
-    const std::uint64_t available = room();
-    if (available == 0) return kUnitTokens;
-    const std::uint64_t busy = 3 * model->layer_bytes() + batch_bytes(plan);
-    const std::uint64_t left = available > busy ? available - busy : 0;
-    return std::max(plan.batch_tokens, static_cast<std::int64_t>(left / 2 / hidden_bytes()));
+  /// What activations need, and what is there for them.
+  MemoryNeeds needs() const {
+    MemoryNeeds needs{room(), model->bytes_per_token(), model->bytes_per_chunk_row()};
+    if (model->resident()) return needs;
+    // Two layers come, and what making one ready takes.
+    const std::uint64_t layers = 3 * model->layer_bytes();
+    if (needs.available != 0) {
+      needs.available = needs.available > layers ? needs.available - layers : std::uint64_t{1};
+    }
+    needs.bytes_per_token += hidden_bytes();  // as they were before the layer
+    return needs;
+  }
+
+  /// Tokens whose hidden states are held while layers come and go, beside the batches in hand.
+  std::int64_t super_batch_tokens(const RunPlan& plan, const TextSizes& sizes) const {
+    const MemoryNeeds needs = this->needs();
+    if (needs.available == 0) return kUnitTokens;
+    const RunBytes busy = bytes_of(plan, needs, sizes.longest, sizes.total);
+    const std::uint64_t batches = busy.activations + busy.chunks;
+    const std::uint64_t left = needs.available > batches ? needs.available - batches : 0;
+    return std::max(std::max(plan.batch_tokens, sizes.longest),
+                    static_cast<std::int64_t>(left / 2 / hidden_bytes()));
   }
   std::uint64_t hidden_bytes() const {
     return static_cast<std::uint64_t>(files.config.hidden_size) *
            at::elementSize(model->backend().dtype());
   }
-  std::uint64_t batch_bytes(const RunPlan& plan) const {
-    const auto rows = static_cast<std::uint64_t>(std::min(plan.chunk_rows, plan.batch_tokens));
-    return static_cast<std::uint64_t>(plan.workers) *
-           (static_cast<std::uint64_t>(plan.batch_tokens) * model->bytes_per_token() +
-            rows * model->bytes_per_chunk_row());
+  std::uint64_t held() const { return device.is_cpu() ? resident_memory() : model->weight_bytes(); }
+
+  /// What a run over a unit of such texts will take.
+  EmbedPlan foresee(const RunPlan& wide_plan, const TextSizes& sizes) const {
+    const MemoryNeeds needs = this->needs();
+    const RunPlan run = narrowed(wide_plan, needs, sizes.longest, sizes.total);
+    const RunBytes bytes = bytes_of(run, needs, sizes.longest, sizes.total);
+    EmbedPlan plan;
+    plan.available = room();
+    plan.layer = model->layer_bytes();
+    plan.streamed = !model->resident();
+    const auto layers = static_cast<std::uint64_t>(model->layers());
+    plan.weights = model->weight_bytes();
+    if (plan.streamed) plan.weights -= (layers - std::min<std::uint64_t>(2, layers)) * plan.layer;
+    plan.batch_tokens = static_cast<std::uint64_t>(run.batch_tokens);
+    plan.chunk_rows = static_cast<std::uint64_t>(run.chunk_rows);
+    plan.workers = run.workers;
+    plan.activations = bytes.activations;
+    // A head's keys and values are laid out anew for each thread.
+    plan.workspace = bytes.chunks + static_cast<std::uint64_t>(run.workers * sizes.longest * 2 *
+                                                               files.config.head_dim * 4);
+    plan.held = held();
+    plan.peak = plan.held + plan.activations + plan.workspace;
+    if (plan.streamed) {
+      const std::int64_t super_batch = super_batch_tokens(run, sizes);
+      plan.super_batch_tokens = static_cast<std::uint64_t>(super_batch);
+      const std::uint64_t hidden =
+          static_cast<std::uint64_t>(std::min(super_batch, sizes.total)) * hidden_bytes();
+      plan.activations += hidden;
+      plan.workspace += plan.layer;  // what making one ready takes
+      plan.peak += hidden + 3 * plan.layer;
+    }
+    return plan;
   }
 
   /// Takes the hidden states of some of a unit's texts.
@@ -233,18 +286,17 @@ struct Embedder::Impl {
                                        : choice.mask;
   }
 
-  void encode_unit(const TokenBatch& tokens, const RunPlan& plan, const Sink& sink,
+  void encode_unit(const TokenBatch& tokens, const RunPlan& wide_plan, const Sink& sink,
                    Monitor& monitor) {
-    std::vector<std::int64_t> lengths(tokens.texts());
-    for (std::size_t i = 0; i < lengths.size(); ++i) {
-      lengths[i] = static_cast<std::int64_t>(ids_of(tokens, i).size());
-      if (lengths[i] == 0 && !files.is_static) {
-        throw TokenizerError("a text has no tokens at all, not even special ones");
-      }
-    }
+    const std::vector<std::int64_t> lengths = lengths_of(tokens);
     check_ids(tokens.ids);
+    const TextSizes sizes = sizes_of(lengths);
+    const EmbedPlan foreseen = foresee(wide_plan, sizes);
+    const std::uint64_t added = foreseen.peak - foreseen.held;
+    report.planned_peak_bytes = std::max(report.planned_peak_bytes, held_at_start + added);
+    const RunPlan plan = narrowed(wide_plan, needs(), sizes.longest, sizes.total);
     const std::vector<Batch> batches = plan_batches(lengths, plan.batch_tokens);
-    if (!model->resident()) return stream_unit(tokens, batches, plan, sink, monitor);
+    if (!model->resident()) return stream_unit(tokens, batches, plan, sizes, sink, monitor);
     // Threads without a batch help the others: where texts are few, at a unit's
     // end, where memory allows for fewer batches at a time than there are threads.
     Team team;
@@ -289,10 +341,22 @@ struct Embedder::Impl {
     report.batch_tokens_final = static_cast<std::uint64_t>(runner.batch_tokens());
   }
 
+  /// Each text's tokens, as the model takes them.
+  std::vector<std::int64_t> lengths_of(const TokenBatch& tokens) const {
+    std::vector<std::int64_t> lengths(tokens.texts());
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      lengths[i] = static_cast<std::int64_t>(ids_of(tokens, i).size());
+      if (lengths[i] == 0 && !files.is_static) {
+        throw TokenizerError("a text has no tokens at all, not even special ones");
+      }
+    }
+    return lengths;
+  }
+
   /// As many batches at a time as their hidden states have room for.
   void stream_unit(const TokenBatch& tokens, const std::vector<Batch>& batches, const RunPlan& plan,
-                   const Sink& sink, Monitor& monitor) {
-    const std::int64_t most = super_batch_tokens(plan);
+                   const TextSizes& sizes, const Sink& sink, Monitor& monitor) {
+    const std::int64_t most = super_batch_tokens(plan, sizes);
     for (std::size_t begin = 0; begin < batches.size();) {
       std::vector<PackedBatch> packed;
       std::int64_t total = 0;
@@ -303,12 +367,11 @@ struct Embedder::Impl {
         ++end;
       }
       const std::size_t count = end - begin;
-      report.backoffs +=
-          run_layer_by_layer(*model, packed, plan.chunk_rows, *workers, monitor,
-                             [&](std::size_t i, const at::Tensor& hidden) {
-                               sink(hidden, packed[i].view(), batches[begin + i].texts);
-                               monitor.add(batches[begin + i].texts.size());
-                             });
+      report.backoffs += run_layer_by_layer(
+          *model, packed, plan, *workers, monitor, [&](std::size_t i, const at::Tensor& hidden) {
+            sink(hidden, packed[i].view(), batches[begin + i].texts);
+            monitor.add(batches[begin + i].texts.size());
+          });
       report.batches += count;
       begin = end;
     }
@@ -347,6 +410,7 @@ struct Embedder::Impl {
     if (precision == Precision::float16 && device.is_cpu()) report.precision += " weights, float32";
     report.precision_reason = precision_reason;
     report.streamed = !model->resident();
+    held_at_start = held();
     Monitor monitor(progress, "embed", texts.size(), "texts");
     for (const auto& [begin, end] : cut_units(texts, max_length, kUnitTokens)) {
       const TokenBatch tokens = tokenize(texts.subspan(begin, end - begin));
@@ -547,35 +611,20 @@ const std::map<std::string, std::string>& Embedder::prompts() const {
 }
 
 EmbedPlan Embedder::plan() const {
+  const auto longest = static_cast<std::int64_t>(impl_->max_length);
+  return impl_->foresee(impl_->plan(), {longest, std::max<std::int64_t>(longest, kUnitTokens)});
+}
+
+EmbedPlan Embedder::plan(std::span<const std::string_view> texts) const {
   const Impl& s = *impl_;
   const RunPlan run = s.plan();
-  EmbedPlan plan;
-  plan.available = s.room();
-  plan.layer = s.model->layer_bytes();
-  plan.streamed = !s.model->resident();
-  const auto layers = static_cast<std::uint64_t>(s.model->layers());
-  plan.weights = s.model->weight_bytes();
-  if (plan.streamed) plan.weights -= (layers - std::min<std::uint64_t>(2, layers)) * plan.layer;
-  plan.batch_tokens = static_cast<std::uint64_t>(run.batch_tokens);
-  plan.chunk_rows = static_cast<std::uint64_t>(run.chunk_rows);
-  plan.workers = run.workers;
-  const auto lanes = static_cast<std::uint64_t>(run.workers);
-  // A batch is one text at least.
-  const std::uint64_t tokens = std::max<std::uint64_t>(plan.batch_tokens, s.max_length);
-  plan.activations = lanes * tokens * s.model->bytes_per_token();
-  plan.workspace =
-      lanes * (std::min(plan.chunk_rows, tokens) * s.model->bytes_per_chunk_row() +
-               2 * s.max_length * static_cast<std::uint64_t>(s.files.config.head_dim) * 4);
-  if (plan.streamed) {
-    plan.super_batch_tokens = static_cast<std::uint64_t>(s.super_batch_tokens(run));
-    plan.activations +=
-        std::min<std::uint64_t>(plan.super_batch_tokens, kUnitTokens) * s.hidden_bytes();
-    plan.workspace += plan.layer;  // what making one ready takes
+  EmbedPlan highest = s.foresee(run, {});
+  for (const auto& [begin, end] : cut_units(texts, s.max_length, kUnitTokens)) {
+    const EmbedPlan unit =
+        s.foresee(run, sizes_of(s.lengths_of(s.tokenize(texts.subspan(begin, end - begin)))));
+    if (unit.peak >= highest.peak) highest = unit;
   }
-  plan.held = s.device.is_cpu() ? resident_memory() : s.model->weight_bytes();
-  plan.peak = plan.held + plan.activations + plan.workspace +
-              (plan.streamed ? 2 * plan.layer : std::uint64_t{0});
-  return plan;
+  return highest;
 }
 
 std::vector<std::vector<std::int32_t>> Embedder::tokenize(

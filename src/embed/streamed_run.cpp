@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <semaphore>
 #include <shared_mutex>
 #include <string>
 #include <utility>
@@ -24,13 +25,14 @@ constexpr std::int64_t kSmallestChunk = 16;
 
 class LayerMajorRun {
  public:
-  LayerMajorRun(const Transformer& model, std::vector<PackedBatch> batches, std::int64_t chunk_rows,
+  LayerMajorRun(const Transformer& model, std::vector<PackedBatch> batches, const RunPlan& plan,
                 const TakeHidden& take)
       : model_(model),
         batches_(std::move(batches)),
         passages_(batches_.size()),
         layers_done_(batches_.size(), 0),
-        chunk_rows_(chunk_rows),
+        chunk_rows_(plan.chunk_rows),
+        lanes_(plan.workers),
         take_(take),
         stream_(model, static_cast<std::int64_t>(batches_.size())) {}
 
@@ -73,6 +75,7 @@ class LayerMajorRun {
       with_retries(batch, [&](std::int64_t) { passage = model_.begin(batches_[batch].view()); });
     }
     const auto layer = stream_.wait_for(number);
+    const Lane lane(lanes_);
     at::Tensor before;  // a pass that fails half-way has changed some rows
     with_retries(batch, [&](std::int64_t chunk) {
       if (before.defined()) passage.x.copy_(before);
@@ -125,11 +128,22 @@ class LayerMajorRun {
     return false;
   }
 
+  /// One of the batches that there is room for at a time. Its holder waits for no
+  /// item that still needs one.
+  struct Lane {
+    explicit Lane(std::counting_semaphore<>& all) : lanes(all) { lanes.acquire(); }
+    ~Lane() { lanes.release(); }
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+    std::counting_semaphore<>& lanes;
+  };
+
   const Transformer& model_;
   std::vector<PackedBatch> batches_;
   std::vector<Passage> passages_;
   std::vector<std::int64_t> layers_done_;
   std::int64_t chunk_rows_;
+  std::counting_semaphore<> lanes_;
   const TakeHidden& take_;
   std::mutex mutex_;
   std::condition_variable turn_;
@@ -142,10 +156,10 @@ class LayerMajorRun {
 }  // namespace
 
 std::uint64_t run_layer_by_layer(const Transformer& model, std::vector<PackedBatch> batches,
-                                 std::int64_t chunk_rows, Workers& workers, Monitor& monitor,
+                                 const RunPlan& plan, Workers& workers, Monitor& monitor,
                                  const TakeHidden& take) {
   if (batches.empty()) return 0;
-  LayerMajorRun run(model, std::move(batches), chunk_rows, take);
+  LayerMajorRun run(model, std::move(batches), plan, take);
   workers.run(
       run.items(), [&](std::size_t item, int) { run.run(item, monitor); }, &monitor);
   return run.backoffs();

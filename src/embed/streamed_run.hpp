@@ -25,12 +25,13 @@ using TakeHidden = std::function<void(std::size_t i, const at::Tensor& hidden)>;
 /// a batch goes on to the next layer once it is read, while others are still in
 /// the last, so that cores wait neither for the file nor for each other. Hidden
 /// states of all batches are held at once. A layer over a batch that fails for
-/// want of memory is done again alone, in ever smaller chunks.
+/// want of memory is done again alone, in ever smaller chunks. No more than
+/// `plan.workers` batches are computed at a time.
 ///
 /// Returns the number of failed allocations. Throws `OutOfMemoryError`,
 /// `CancelledError`.
 std::uint64_t run_layer_by_layer(const Transformer& model, std::vector<PackedBatch> batches,
-                                 std::int64_t chunk_rows, Workers& workers, Monitor& monitor,
+                                 const RunPlan& plan, Workers& workers, Monitor& monitor,
                                  const TakeHidden& take);
 
 }  // namespace knowmap

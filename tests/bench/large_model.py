@@ -62,6 +62,16 @@ def tokenizer() -> dict:
                       "vocab": vocab, "merges": []}}
 
 
+def letters_tokenizer() -> dict:
+    """A WordPiece tokenizer of single letters; <s> before the text. A text of n of them has n + 1 tokens."""
+    vocab = {"[UNK]": 0, "<s>": 256} | {c: 1 + i for i, c in enumerate("abcdefghijklmnopqrstuvwxyz")}
+    return tokenizer() | {"normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+                                         "strip_accents": None, "lowercase": True},
+                          "pre_tokenizer": {"type": "BertPreTokenizer"},
+                          "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                                    "max_input_chars_per_word": 100, "vocab": vocab}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
@@ -79,15 +89,7 @@ def main() -> None:
               "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                                "original_max_position_embeddings": 8192}}
     (out / "config.json").write_text(json.dumps(config))
-    tok = tokenizer()
-    if args.wordpiece:
-        letters = "abcdefghijklmnopqrstuvwxyz"
-        vocab = {"[UNK]": 0, "<s>": 256} | {c: 1 + i for i, c in enumerate(letters)}
-        tok |= {"normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
-                               "strip_accents": None, "lowercase": True},
-                "pre_tokenizer": {"type": "BertPreTokenizer"},
-                "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-                          "max_input_chars_per_word": 100, "vocab": vocab}}
+    tok = letters_tokenizer() if args.wordpiece else tokenizer()
     (out / "tokenizer.json").write_text(json.dumps(tok))
     (out / "modules.json").write_text(json.dumps([
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},

@@ -47,6 +47,31 @@ TEST(PlanRun, ShrinksTheBatchThenTheWorkers) {
   EXPECT_EQ(narrow.workers, 1);
 }
 
+TEST(BytesOf, CountsABatchAWorkerAndOneTextAtLeast) {
+  const MemoryNeeds needs{1 << 30, 10, 100};
+  const RunPlan plan{512, 256, 2};
+  const auto bytes = [&](std::int64_t longest, std::int64_t total) {
+    const RunBytes b = bytes_of(plan, needs, longest, total);
+    return std::pair(b.activations, b.chunks);
+  };
+  EXPECT_EQ(bytes(100, 65536), std::pair(2 * 512 * 10ul, 2 * 256 * 100ul));
+  EXPECT_EQ(bytes(4096, 65536), std::pair(2 * 4096 * 10ul, 2 * 256 * 100ul));
+  EXPECT_EQ(bytes(40, 40), std::pair(40 * 10ul, 40 * 100ul)) << "one text has one worker";
+  EXPECT_EQ(bytes(0, 0), std::pair(0ul, 0ul));
+}
+
+TEST(Narrowed, LeavesOutWorkersWhereTextsAreLong) {
+  const RunPlan plan{512, 256, 4};
+  const auto workers = [&](std::uint64_t available, std::int64_t longest) {
+    return narrowed(plan, {available, 10, 0}, longest, 1 << 20).workers;
+  };
+  EXPECT_EQ(workers(1 << 20, 512), 4);
+  EXPECT_EQ(workers(400'000, 10'000), 3) << "three quarters of it";
+  EXPECT_EQ(workers(399'999, 10'000), 2);
+  EXPECT_EQ(workers(1, 10'000), 1) << "back-off does the rest";
+  EXPECT_EQ(workers(0, 10'000), 4) << "not known";
+}
+
 TEST(CutUnits, DependOnBytesAlone) {
   const std::string text(396, 'x');  // 101 tokens, as they are guessed
   const std::vector<std::string_view> texts(10, text);

@@ -1,4 +1,5 @@
 #include <c10/core/CPUAllocator.h>
+#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -29,7 +30,7 @@ class FailingAllocator final : public c10::Allocator {
 
   c10::DataPtr allocate(std::size_t n) override {
     const std::int64_t number = count_++;
-    if (fail_ && fail_(number)) throw_failure(number);
+    if (fail_ && fail_(number)) throw_failure(kind_ < 0 ? number % kKinds : kind_);
     return real_->allocate(n);
   }
   c10::DeleterFnPtr raw_deleter() const override { return real_->raw_deleter(); }
@@ -37,9 +38,14 @@ class FailingAllocator final : public c10::Allocator {
     std::memcpy(to, from, n);
   }
 
-  /// Allocations numbered from 0 anew; those for which `fail` says so fail.
-  void arm(std::function<bool(std::int64_t)> fail) {
+  /// Ways in which allocations fail, on all devices that there are.
+  static constexpr std::int64_t kKinds = 7;
+
+  /// Allocations numbered from 0 anew; those for which `fail` says so fail, in one
+  /// way or (-1) in each by turns.
+  void arm(std::function<bool(std::int64_t)> fail, std::int64_t kind = -1) {
     fail_ = nullptr;
+    kind_ = kind;
     count_ = 0;
     failures_ = 0;
     fail_ = std::move(fail);
@@ -48,13 +54,22 @@ class FailingAllocator final : public c10::Allocator {
   std::int64_t failures() const { return failures_; }
 
  private:
-  [[noreturn]] void throw_failure(std::int64_t number) {
+  [[noreturn]] void throw_failure(std::int64_t kind) {
     ++failures_;
-    switch (number % 3) {
+    switch (kind) {
       case 0:
         throw std::bad_alloc();
       case 1:
         throw std::runtime_error("[enforce fail] DefaultCPUAllocator: can't allocate memory");
+      case 2:
+        TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2.00 GiB");
+      case 3:
+        throw std::runtime_error("MPS backend out of memory (MPS allocated: 8.00 GB)");
+      case 4:
+        throw std::runtime_error(
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate");
+      case 5:
+        throw std::runtime_error("DefaultCPUAllocator: not enough memory: you tried to allocate");
       default:
         throw std::runtime_error("Invalid buffer size: 64.00 GiB");
     }
@@ -64,6 +79,7 @@ class FailingAllocator final : public c10::Allocator {
   std::atomic<std::int64_t> count_{0};
   std::atomic<std::int64_t> failures_{0};
   std::function<bool(std::int64_t)> fail_;
+  std::int64_t kind_ = -1;
 };
 
 FailingAllocator& allocator() {
@@ -174,8 +190,9 @@ TEST_F(EmbedderTest, AFailureAtAnyAllocationLeavesTheSameRows) {
   const std::int64_t allocations = allocator().count();
   ASSERT_GT(allocations, 50);
   std::int64_t failed = 0;
-  for (std::int64_t at = 0; at < allocations; ++at) {
-    allocator().arm([at](std::int64_t n) { return n == at; });
+  for (std::int64_t i = 0; i < allocations * FailingAllocator::kKinds; ++i) {
+    const std::int64_t at = i / FailingAllocator::kKinds;
+    allocator().arm([at](std::int64_t n) { return n == at; }, i % FailingAllocator::kKinds);
     const Matrix rows = embedder.encode(texts_);
     const std::int64_t failures = allocator().failures();
     allocator().arm(nullptr);
@@ -185,7 +202,7 @@ TEST_F(EmbedderTest, AFailureAtAnyAllocationLeavesTheSameRows) {
         << "allocation " << at;
     failed += failures;
   }
-  EXPECT_GT(failed, allocations * 3 / 4);
+  EXPECT_GT(failed, allocations * FailingAllocator::kKinds * 3 / 4);
 }
 
 TEST_F(EmbedderTest, BurstsOfFailuresAreSurvived) {
@@ -234,14 +251,20 @@ TEST_F(EmbedderTest, LayerByLayerGivesTheSameBytesInTheLeastMemory) {
   const Matrix expected = load(256).encode(texts_);
   EXPECT_TRUE(equal(expected, streamed.encode(texts_)));
   EXPECT_TRUE(streamed.report().streamed);
-  EXPECT_TRUE(streamed.plan().streamed);
+  const EmbedPlan widest = streamed.plan();
+  EXPECT_TRUE(widest.streamed);
+  const EmbedPlan plan = streamed.plan(texts_);
+  EXPECT_TRUE(plan.streamed);
+  EXPECT_LT(plan.activations, widest.activations) << "what these texts need, not any";
+  EXPECT_EQ(plan.peak, plan.held + plan.activations + plan.workspace + 2 * plan.layer);
+  EXPECT_GE(streamed.report().planned_peak_bytes, plan.peak - plan.held);
 
   // As an allocation of the run fails, whichever it is, reading a layer included.
   allocator().arm([](std::int64_t) { return false; });
   streamed.encode(texts_);
   const std::int64_t allocations = allocator().count();
   ASSERT_GT(allocations, 50);
-  for (std::int64_t at = 0; at < allocations; at += 3) {
+  for (std::int64_t at = 0; at < allocations; ++at) {
     allocator().arm([at](std::int64_t n) { return n == at; });
     const Matrix rows = streamed.encode(texts_);
     allocator().arm(nullptr);

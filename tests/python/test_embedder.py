@@ -191,3 +191,14 @@ def test_info_tells_what_memory_a_model_needs(capsys):
     assert cli.main(["info", "--model", str(MODULES / "dense_prompts"), "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)["plan"]
     assert plan["peak"] >= plan["held"] > 0 and not plan["streamed"] and plan["batch_tokens"] > 0
+
+
+def test_a_plan_is_for_the_texts_in_hand(model_folder, sample):
+    embedder = km.Embedder(model_folder, precision="float32")
+    texts = [a["extract"] for a in sample[:50]]
+    some, one, any_texts = embedder.plan(texts), embedder.plan(["word"]), embedder.plan()
+    assert one.activations < some.activations <= any_texts.activations
+    embedder.encode(texts, progress=False)
+    report = embedder.report
+    # Other tests' memory is held too, and may serve again: the bar itself is in tests/bench/memory_plan.py.
+    assert report.planned_peak_bytes == pytest.approx(report.peak_bytes, rel=0.15)

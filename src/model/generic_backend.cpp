@@ -41,7 +41,7 @@ class GenericBackend final : public Backend {
   at::Tensor keep_table(const at::Tensor& weight) const override { return keep(weight); }
 
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
-                                 Activation activation) const override {
+                                 Activation activation, std::size_t /*number*/) const override {
     return std::make_unique<GenericLinear>(keep(weight), keep(bias), activation);
   }
 

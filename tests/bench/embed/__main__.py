@@ -6,8 +6,8 @@
 
 `all` is `ceiling gemm throughput accuracy lengths latency threads`, and each can be named alone. Every measurement is a
 process of its own that loads its model and warms up before its clock starts; tokenising is inside. In `throughput`,
-ours and the peers take turns on the same part of the articles, the order turned round in every second run. --texts takes
-fewer than 2,000, spread evenly. Each finished measurement is one line appended to --out, so a run may be made in
+ours and the peers take turns on the same part of the articles, the order turned round in every second run. --texts
+takes fewer than 2,000, spread evenly. Each finished measurement is one line appended to --out, so a run may be made in
 pieces (jobs by name, --models, --peers, --ours, --parts) and `report` merges them: ratios are taken over the parts that
 both sides ran, medians over runs. What this build of the engine lacks is skipped, and named; what fails is named too,
 and the others go on.

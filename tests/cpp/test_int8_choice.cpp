@@ -67,7 +67,10 @@ struct Model {
 
   Int8Choice choose(double wanted, double speed = 2, bool must_be_faster = true) {
     Matrix float32(3, 2);
-    for (std::size_t i = 0; i < 3; ++i) float32.row(i)[0] = 1;
+    for (std::size_t i = 0; i < 3; ++i) {
+      float32.row(i)[0] = 1;
+      float32.row(i)[1] = 0;
+    }
     return choose_int8(
         linears, [this] { return embed(); }, float32, wanted, speed, must_be_faster);
   }

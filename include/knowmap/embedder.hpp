@@ -22,9 +22,9 @@ namespace knowmap {
 /// What the model computes in. Embeddings are float32 whatever it is.
 enum class Precision {
   /// The fastest that keeps embeddings at a cosine of 0.999 to float32's: int8
-  /// where the processor multiplies 8-bit numbers and the model bears it (which
-  /// loading measures), else bfloat16 where the device has arithmetic for it,
-  /// else float32.
+  /// where the processor multiplies 8-bit numbers faster and the model bears it
+  /// (loading measures both), else bfloat16 where the device has arithmetic for
+  /// it, else float32.
   automatic,
   float32,
   bfloat16,

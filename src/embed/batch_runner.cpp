@@ -103,11 +103,12 @@ void BatchRunner::shrink(std::int64_t failed_tokens) {
 }
 
 void BatchRunner::grow() {
-  if (budget_.load() >= plan_.batch_tokens) return;
+  std::int64_t budget = budget_.load();
+  if (budget >= plan_.batch_tokens) return;
   if (++successes_ < kSuccessesToGrow) return;
   successes_ = 0;
-  const std::int64_t budget = budget_.load();
-  budget_ = std::min(plan_.batch_tokens, budget + budget / 4 + 1);
+  // Where another thread has shrunk it meanwhile, that stands.
+  budget_.compare_exchange_strong(budget, std::min(plan_.batch_tokens, budget + budget / 4 + 1));
 }
 
 }  // namespace knowmap

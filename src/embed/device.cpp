@@ -7,6 +7,7 @@
 
 #include <stdexcept>
 
+#include "model/backend.hpp"
 #include "model/int8_linear.hpp"
 #include "support/memory.hpp"
 
@@ -62,11 +63,7 @@ Precision own_precision(Precision wanted, c10::Device device) {
   if (wanted != Precision::automatic && wanted != Precision::int8) return wanted;
   if (device.is_cuda()) return Precision::bfloat16;
   if (!device.is_cpu()) return Precision::float32;
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") ? Precision::bfloat16 : Precision::float32;
-#else
-  return Precision::float32;
-#endif
+  return bfloat16_is_fast() ? Precision::bfloat16 : Precision::float32;
 }
 
 bool try_int8(Precision wanted, c10::Device device, std::uint64_t weight_bytes) {

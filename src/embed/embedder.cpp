@@ -47,11 +47,8 @@ constexpr std::int64_t kDeviceChunkRows = 16384;
 constexpr double kAutomaticCosine = 0.999;
 constexpr double kInt8Cosine = 0.995;
 
-/// With `switchable` given, linears that may yet compute in 8 bits, listed there.
-std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision,
-                                      std::vector<SwitchableLinear*>* switchable) {
+std::unique_ptr<Backend> make_backend(c10::Device device, Precision precision) {
   const auto type = scalar_type(precision);
-  if (switchable != nullptr) return make_switchable_cpu_backend(type, *switchable);
   return device.is_cpu() ? make_cpu_backend(type) : make_generic_backend(device, type);
 }
 
@@ -152,7 +149,9 @@ struct Embedder::Impl {
   std::string device_name;
   Precision precision = Precision::float32;
   std::string precision_reason;
+  std::string int8_products;  // which, where some are
   std::size_t max_length = 0;
+  std::optional<RunPlan> fixed_plan;  // while the precision is chosen
   std::unique_ptr<Transformer> model;
   std::optional<SentenceHead> head;
   std::optional<Workers> workers;
@@ -264,26 +263,61 @@ struct Embedder::Impl {
   using Sink = std::function<void(const at::Tensor& hidden, const PackedTokens& packed,
                                   std::span<const std::size_t> texts)>;
 
-  /// Says which precision it is and why; `embed_probe` gives the probe texts'
-  /// embeddings, where `linears` may compute in 8 bits.
-  void settle_precision(std::span<SwitchableLinear* const> linears,
-                        const std::function<Matrix()>& embed_probe) {
+  /// Loads the model, with products in 8 bits where these keep embeddings near to
+  /// float32's, and says why.
+  void load_with_int8() {
     const bool automatic = options.precision == Precision::automatic;
-    if (linears.empty()) {
-      precision_reason = automatic ? "the fastest here without products in 8 bits" : "asked for";
-      return;
-    }
-    const Int8Choice choice =
-        choose_int8(linears, embed_probe, automatic ? kAutomaticCosine : kInt8Cosine);
-    report = {};
+    const double wanted = automatic ? kAutomaticCosine : kInt8Cosine;
+    ChannelSizes sizes(model->products());
+    model = Transformer::load(files, make_watching_cpu_backend(sizes), false);
+    const Matrix reference = embed_probe();  // layer by layer: few are held at a time
+    std::vector<SwitchableLinear*> linears;
+    model = Transformer::load(
+        files, make_switchable_cpu_backend(scalar_type(precision), linears, sizes), false);
+    model->read_layers();
+    if (linears.empty()) return;
+    double speed = 0;
+    workers->run(1, [&](std::size_t, int) {
+      const c10::InferenceMode no_gradients;
+      speed = int8_speed(linears);
+    });
+    const Int8Choice choice = choose_int8(
+        linears, [this] { return embed_probe(); }, reference, wanted, speed, automatic);
     const std::string own(precision_name(precision));
     precision_reason = choice.text() + "; the rest in " + own;
-    if (choice.int8_products == 0) return;
-    precision = Precision::int8;
-    fingerprint["precision"] = "int8 beside " + own;
-    fingerprint["int8 products"] = choice.int8_products == choice.products
-                                       ? "all " + std::to_string(choice.products)
-                                       : choice.mask;
+    if (choice.int8_products > 0) {
+      int8_products = choice.int8_products == choice.products
+                          ? "all " + std::to_string(choice.products)
+                          : choice.mask;
+    } else if (automatic && precision != Precision::float32 && !choice.own.keep(wanted)) {
+      precision_reason += ", which is too far from float32";
+      precision = Precision::float32;
+      model = Transformer::load(files, make_backend(device, precision), true);
+    }
+  }
+
+  /// The probe texts' embeddings, batches being the same whatever the machine.
+  Matrix embed_probe() {
+    fixed_plan = RunPlan{kCpuBatchTokens, kCpuChunkRows, workers->size()};
+    Matrix rows(probe_texts().size(), dimension());
+    run(probe_texts(), {}, into(rows));
+    fixed_plan.reset();
+    report = {};
+    return rows;
+  }
+
+  /// Writes each text's embedding to its row.
+  std::function<Sink(std::size_t)> into(MatrixView<float> out) {
+    return [this, out](std::size_t begin) -> Sink {
+      return [this, begin, out](const at::Tensor& hidden, const PackedTokens& packed,
+                                std::span<const std::size_t> positions) {
+        std::vector<float*> rows;
+        for (const std::size_t text : positions) rows.push_back(out.row(begin + text));
+        head->apply(hidden, packed, static_cast<std::int64_t>(prompt_tokens), dimension(), rows);
+        if (!encode.normalize) return;
+        for (float* row : rows) normalize({row, dimension()});
+      };
+    };
   }
 
   void encode_unit(const TokenBatch& tokens, const RunPlan& wide_plan, const Sink& sink,
@@ -400,7 +434,7 @@ struct Embedder::Impl {
            const std::function<Sink(std::size_t begin)>& sink_of) {
     const auto start = std::chrono::steady_clock::now();
     reset_peak_memory();
-    const RunPlan run_plan = plan();
+    const RunPlan run_plan = fixed_plan ? *fixed_plan : plan();
     report = {};
     report.texts = texts.size();
     report.batch_tokens_planned = static_cast<std::uint64_t>(run_plan.batch_tokens);
@@ -525,19 +559,24 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   s.head.emplace(s.files.modules, s.files.config.hidden_size);
   s.workers.emplace(options.threads);
   // What lies outside the layers comes first; then it is known whether they fit.
-  s.model = Transformer::load(s.files, make_backend(s.device, s.precision, nullptr), false);
-  std::vector<SwitchableLinear*> linears;
-  if (s.holds_layers()) {
-    if (try_int8(options.precision, s.device, s.model->weight_bytes())) {
-      s.model = Transformer::load(s.files, make_backend(s.device, s.precision, &linears), false);
-    }
-    s.model->read_layers();
-  } else if (options.precision == Precision::int8) {
-    throw std::invalid_argument(
-        "precision 'int8' needs the whole model in memory, and its layers do not fit; take "
-        "bfloat16 or auto, or raise memory_limit");
-  }
+  s.model = Transformer::load(s.files, make_backend(s.device, s.precision), false);
   if (s.files.is_static) s.find_special_tokens();
+  s.set_encode({});
+  s.precision_reason = options.precision == Precision::automatic
+                           ? "the fastest here without products in 8 bits"
+                           : "asked for";
+  if (!s.holds_layers()) {
+    if (options.precision == Precision::int8) {
+      throw std::invalid_argument(
+          "precision 'int8' needs the whole model in memory, and its layers do not fit; take "
+          "bfloat16 or auto, or raise memory_limit");
+    }
+  } else if (try_int8(options.precision, s.device, s.model->weight_bytes())) {
+    s.load_with_int8();
+  } else {
+    s.model->read_layers();
+  }
+  release_cache(s.device);
   keep_activation_memory(s.device);
   s.fingerprint = {
       {"engine", version()},
@@ -549,10 +588,13 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
       {"device", c10::DeviceTypeName(s.device.type(), true)},
   };
   if (!s.files.is_static) s.fingerprint["config.json"] = file_hash(folder / "config.json");
+  if (!s.int8_products.empty()) {
+    s.fingerprint["precision"] = "int8 beside " + s.fingerprint["precision"];
+    s.fingerprint["int8 products"] = s.int8_products;
+    s.precision = Precision::int8;
+  }
   s.set_encode({});
-  Embedder embedder(std::move(impl));
-  embedder.impl_->settle_precision(linears, [&] { return embedder.encode(probe_texts()); });
-  return embedder;
+  return Embedder(std::move(impl));
 }
 
 Matrix Embedder::encode(std::span<const std::string_view> texts, const ProgressCallback& progress) {
@@ -569,17 +611,7 @@ void Embedder::encode_into(std::span<const std::string_view> texts, MatrixView<f
                                 std::to_string(dimension()) + "), got (" +
                                 std::to_string(out.rows) + ", " + std::to_string(out.cols) + ")");
   }
-  s.run(texts, progress, [&](std::size_t begin) -> Impl::Sink {
-    return [&s, begin, out](const at::Tensor& hidden, const PackedTokens& packed,
-                            std::span<const std::size_t> positions) {
-      std::vector<float*> rows;
-      for (const std::size_t text : positions) rows.push_back(out.row(begin + text));
-      s.head->apply(hidden, packed, static_cast<std::int64_t>(s.prompt_tokens), s.dimension(),
-                    rows);
-      if (!s.encode.normalize) return;
-      for (float* row : rows) normalize({row, s.dimension()});
-    };
-  });
+  s.run(texts, progress, s.into(out));
 }
 
 std::vector<Matrix> Embedder::encode_tokens(std::span<const std::string_view> texts,

@@ -17,13 +17,6 @@ using Mode = SwitchableLinear::Mode;
 // from 1 as the mean did.
 constexpr double kTail = 2.0;
 
-struct Cosines {
-  double mean = 1;
-  double lowest = 1;
-
-  bool keep(double wanted) const { return lowest >= wanted && 1 - kTail * (1 - mean) >= wanted; }
-};
-
 Cosines cosines(const Matrix& a, const Matrix& b) {
   Cosines result;
   double total = 0;
@@ -48,25 +41,40 @@ Cosines cosines(const Matrix& a, const Matrix& b) {
 
 }  // namespace
 
+bool Cosines::keep(double wanted) const {
+  return lowest >= wanted && 1 - kTail * (1 - mean) >= wanted;
+}
+
 std::string Int8Choice::text() const {
-  std::array<char, 160> line{};
+  std::array<char, 256> line{};
   std::snprintf(line.data(), line.size(),
-                "%zu of %zu products in 8 bits (%.0f %% of the work); on the probe texts cosine "
-                "%.5f in the mean, %.5f at the lowest",
-                int8_products, products, 100 * work_share, mean_cosine, lowest_cosine);
+                "%zu of %zu products in 8 bits (%.0f %% of the work; %.1f times as fast as the "
+                "others); on the probe texts cosine to float32 %.5f in the mean, %.5f at the "
+                "lowest, without 8 bits %.5f",
+                int8_products, products, 100 * work_share, speed, chosen.mean, chosen.lowest,
+                own.lowest);
   return line.data();
 }
 
+double int8_speed(std::span<SwitchableLinear* const> linears) {
+  // A layer's products; the others have the same sizes.
+  constexpr std::size_t kEnough = 4;
+  double own = 0;
+  double int8 = 0;
+  for (const SwitchableLinear* linear : linears.first(std::min(kEnough, linears.size()))) {
+    own += linear->seconds(Mode::own);
+    int8 += linear->seconds(Mode::int8);
+  }
+  return int8 > 0 ? own / int8 : 0;
+}
+
 Int8Choice choose_int8(std::span<SwitchableLinear* const> linears,
-                       const std::function<Matrix()>& embed, double wanted) {
+                       const std::function<Matrix()>& embed, const Matrix& reference, double wanted,
+                       double speed, bool must_be_faster) {
   const std::size_t n = linears.size();
   const auto set_all = [&](Mode mode) {
     for (SwitchableLinear* linear : linears) linear->set_mode(mode);
   };
-  set_all(Mode::watch);
-  const Matrix reference = embed();
-  for (SwitchableLinear* linear : linears) linear->prepare();
-
   // The first `kept` of `order` stay in their own format.
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -76,33 +84,42 @@ Int8Choice choose_int8(std::span<SwitchableLinear* const> linears,
     }
     return cosines(reference, embed());
   };
-  std::size_t kept = 0;
-  Cosines cost = measure(0);
-  if (!cost.keep(wanted)) {
+  const auto measure_own = [&] {
     set_all(Mode::compare);
-    embed();
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return linears[a]->error() > linears[b]->error();
-    });
-    // Keeping none is too few, keeping all is enough.
-    std::size_t too_few = 0;
-    std::size_t enough = n;
-    Cosines cost_of_enough;
-    while (enough - too_few > 1) {
-      const std::size_t middle = too_few + (enough - too_few) / 2;
-      const Cosines here = measure(middle);
-      if (here.keep(wanted)) {
-        enough = middle;
-        cost_of_enough = here;
-      } else {
-        too_few = middle;
+    return cosines(reference, embed());
+  };
+  Int8Choice choice;
+  choice.products = n;
+  choice.speed = speed;
+  std::size_t kept = n;
+  choice.own = measure_own();
+  choice.chosen = choice.own;
+  if (speed > 1 || !must_be_faster) {
+    const Cosines all = measure(0);
+    if (all.keep(wanted)) {
+      kept = 0;
+      choice.chosen = all;
+    } else {
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return linears[a]->error() > linears[b]->error();
+      });
+      // Keeping none is too few; keeping all is as near as it can be.
+      std::size_t too_few = 0;
+      while (kept - too_few > 1) {
+        const std::size_t middle = too_few + (kept - too_few) / 2;
+        const Cosines here = measure(middle);
+        if (here.keep(wanted)) {
+          kept = middle;
+          choice.chosen = here;
+        } else {
+          too_few = middle;
+        }
       }
     }
-    kept = enough;
-    cost = cost_of_enough;
   }
 
-  Int8Choice choice{n - kept, n, 0, cost.mean, cost.lowest, std::string(n, '1')};
+  choice.int8_products = n - kept;
+  choice.mask = std::string(n, '1');
   for (std::size_t i = 0; i < kept; ++i) choice.mask[order[i]] = '0';
   double work = 0;
   double int8_work = 0;

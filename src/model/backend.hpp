@@ -30,22 +30,25 @@ class Linear {
   virtual at::Tensor operator()(const at::Tensor& x) const = 0;
 };
 
+/// How large each input channel of a product gets, (in) a product in the model's
+/// order; undefined where it is not known.
+using ChannelSizes = std::vector<at::Tensor>;
+
 /// A linear of which it is not settled yet whether it computes in the backend's
-/// own format or in 8 bits. In order: `watch` while some texts go through, then
-/// `prepare`, then `compare` or `int8` or `own` at will, then `settle`.
+/// own format or in 8 bits: modes at will, then `settle`.
 class SwitchableLinear : public Linear {
  public:
   enum class Mode {
     own,      ///< the backend's format
-    watch,    ///< own; notes how large each input channel gets
     compare,  ///< own; the 8-bit product is made beside it, for `error`
     int8,
   };
   virtual void set_mode(Mode mode) = 0;
-  /// Makes the 8-bit form, with channels brought to like sizes by what was watched.
-  virtual void prepare() = 0;
-  /// Squared distance of the compared products over their squared length.
+  /// Squared distance of the compared products over their squared length, in the
+  /// mean over rows: the same for any threads and however rows were cut.
   virtual double error() const = 0;
+  /// Seconds that a product over some hundred rows takes on the calling thread.
+  virtual double seconds(Mode mode) const = 0;
   /// Lets the form that the mode does not need go, and what the choice needed.
   virtual void settle() = 0;
   /// Multiplications a row.
@@ -107,9 +110,10 @@ class Backend {
   virtual at::ScalarType dtype() const = 0;
   /// What products' weights are held in.
   virtual at::ScalarType weight_dtype() const { return dtype(); }
-  /// `embed` rounds its rows up to a multiple of this, with rows of zeros at the
-  /// end; the other operations keep them. So products come in few sizes, for
-  /// each of which oneDNN makes and keeps a kernel.
+  /// `embed` rounds its rows up to a multiple of this, the last token's row again
+  /// and again at the end; the other operations keep them. So products come in
+  /// few sizes, for each of which oneDNN makes and keeps a kernel, and who looks
+  /// at their rows sees none that no token has.
   virtual std::int64_t row_multiple() const { return 1; }
 
   /// A weight of the file, on the CPU, in the form that norms and the embedding's
@@ -118,9 +122,9 @@ class Backend {
   /// The table of words: where it is, if it can stay there.
   virtual at::Tensor keep_table(const at::Tensor& weight) const = 0;
   /// `weight` (out, in) and `bias` (out) in the file's number format; `activation`
-  /// is none or gelu.
+  /// is none or gelu, `number` the product's place in the model's order.
   virtual std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
-                                         Activation activation) const = 0;
+                                         Activation activation, std::size_t number) const = 0;
   /// (tokens rounded up, dim): word · scale + position + type, normalised.
   virtual at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const = 0;
   /// Cosines and sines of the positions before `length`, for `turn_heads`.
@@ -153,9 +157,22 @@ std::unique_ptr<Backend> make_generic_backend(at::Device device, at::ScalarType 
 /// Prepacked oneDNN linears and our kernels, on the CPU; float32, bfloat16, or
 /// float16: products' weights held so, arithmetic and activations in float32.
 std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype);
-/// The same with every linear switchable; they are appended to `linears` as the
-/// model makes them, and belong to the model. `linears` outlives the loading.
+/// The same in float32; what goes through the products is noted in `sizes`, which
+/// has a place for each and outlives the backend.
+std::unique_ptr<Backend> make_watching_cpu_backend(ChannelSizes& sizes);
+/// The same with every linear switchable, in 8 bits with channels brought to like
+/// sizes by `sizes`; they are appended to `linears` as the model makes them, and
+/// belong to the model. Both outlive the loading.
 std::unique_ptr<Backend> make_switchable_cpu_backend(at::ScalarType dtype,
-                                                     std::vector<SwitchableLinear*>& linears);
+                                                     std::vector<SwitchableLinear*>& linears,
+                                                     const ChannelSizes& sizes);
+
+/// Seconds that `linear` takes for some hundred rows of `in` numbers on the calling
+/// thread (to which OpenMP should leave one core): the best of some times.
+double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype);
+/// Whether this machine's bfloat16 products are quicker than its float32 ones: it
+/// has arithmetic for them, the instructions that KNOWMAP_MAX_ISA allows include
+/// it, and once a process a product in each is timed.
+bool bfloat16_is_fast();
 
 }  // namespace knowmap

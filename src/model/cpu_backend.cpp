@@ -3,9 +3,12 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <numeric>
 #include <optional>
@@ -19,6 +22,8 @@
 #include "model/int8_linear.hpp"
 #include "model/positions.hpp"
 #include "model/row_kernels.hpp"
+#include "support/isa.hpp"
+#include "support/parallel.hpp"
 
 namespace knowmap {
 
@@ -51,11 +56,12 @@ const auto& linear_pointwise() {
 constexpr std::int64_t kRows = 256;
 constexpr std::int64_t kRowMultiple = 16;
 
-/// Rows from `first` on become 0.
-void clear_rows_from(at::Tensor& x, std::int64_t first) {
+/// Rows from `first` on become like the one before them.
+void repeat_row_before(at::Tensor& x, std::int64_t first) {
+  const std::int64_t step = x.stride(0) * x.element_size();
   for (std::int64_t i = first; i < x.size(0); ++i) {
-    std::memset(static_cast<char*>(x.data_ptr()) + i * x.stride(0) * x.element_size(), 0,
-                static_cast<std::size_t>(x.size(1) * x.element_size()));
+    char* row = static_cast<char*>(x.data_ptr()) + i * step;
+    std::memcpy(row, row - step, static_cast<std::size_t>(x.size(1) * x.element_size()));
   }
 }
 
@@ -175,8 +181,9 @@ template <class T>
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(bool half_weights = false,
-                      std::vector<SwitchableLinear*>* switchable = nullptr)
-      : half_weights_(half_weights), switchable_(switchable) {}
+                      std::vector<SwitchableLinear*>* switchable = nullptr,
+                      const ChannelSizes* sizes = nullptr, ChannelSizes* watched = nullptr)
+      : half_weights_(half_weights), switchable_(switchable), sizes_(sizes), watched_(watched) {}
 
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
@@ -191,11 +198,14 @@ class CpuBackend final : public Backend {
   at::Tensor keep_table(const at::Tensor& weight) const override { return weight; }
 
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
-                                 Activation activation) const override {
+                                 Activation activation, std::size_t number) const override {
     if (half_weights_) return std::make_unique<HalfLinear>(weight, bias, activation);
     auto own = std::make_unique<PackedLinear<T>>(weight.to(dtype()), bias.to(dtype()), activation);
+    if (watched_ != nullptr) return make_watched_linear(std::move(own), watched_->at(number));
     if (switchable_ == nullptr) return own;
-    auto both = make_switchable_linear(std::move(own), weight, bias, activation, dtype());
+    auto both = make_switchable_linear(
+        std::move(own), make_int8_linear(weight, bias, activation, dtype(), sizes_->at(number)),
+        weight.size(0), weight.size(1), dtype());
     switchable_->push_back(both.get());
     return both;
   }
@@ -205,12 +215,12 @@ class CpuBackend final : public Backend {
     const std::int64_t n = tokens.tokens();
     const std::int64_t padded = (n + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
     at::Tensor out = at::empty({padded, dim}, dtype());
-    clear_rows_from(out, n);
     const std::int32_t* ids = tokens.ids.data() + tokens.offsets.front();
     if (!tables.norm) {
       at::Tensor rows_of_ids = gather(tables.word, ids, n);
       if (tables.scale != 1.0) rows_of_ids = rows_of_ids.to(at::kFloat).mul_(tables.scale);
       out.narrow(0, 0, n).copy_(rows_of_ids);
+      repeat_row_before(out, n);
       return out;
     }
     // The kernel reads float32 words where they lie; others are gathered first.
@@ -231,6 +241,7 @@ class CpuBackend final : public Backend {
                    floats(tables.type.defined() ? tables.type : nothing), floats(tables.norm.gamma),
                    floats(tables.norm.beta.defined() ? tables.norm.beta : nothing),
                    static_cast<float>(tables.norm.eps), static_cast<std::size_t>(dim), rows(out));
+    repeat_row_before(out, n);
     return out;
   }
 
@@ -254,7 +265,6 @@ class CpuBackend final : public Backend {
     const std::int64_t head_dim = options.head_dim;
     const std::int64_t group = options.heads / options.kv_heads;
     const std::int64_t width = options.heads * head_dim;
-    clear_rows_from(out, tokens.tokens());
     AttentionShape shape;
     shape.head_dim = static_cast<std::size_t>(head_dim);
     shape.group = static_cast<std::size_t>(group);
@@ -292,6 +302,7 @@ class CpuBackend final : public Backend {
                            scratch.data_ptr<float>());
       }
     });
+    repeat_row_before(out, tokens.tokens());
   }
 
   void norm(const at::Tensor& x, const NormWeights& norm, at::Tensor& out) const override {
@@ -336,20 +347,71 @@ class CpuBackend final : public Backend {
   const RowKernels<T>& row_kernels_ = row_kernels<T>();
   bool half_weights_;
   std::vector<SwitchableLinear*>* switchable_;
+  const ChannelSizes* sizes_;
+  ChannelSizes* watched_;
 };
 
-std::unique_ptr<Backend> make(at::ScalarType dtype, std::vector<SwitchableLinear*>* switchable) {
-  if (dtype == at::kBFloat16) return std::make_unique<CpuBackend<BFloat16>>(false, switchable);
-  return std::make_unique<CpuBackend<float>>(dtype == at::kHalf, switchable);
+std::unique_ptr<Backend> make(at::ScalarType dtype, std::vector<SwitchableLinear*>* switchable,
+                              const ChannelSizes* sizes) {
+  if (dtype == at::kBFloat16) {
+    return std::make_unique<CpuBackend<BFloat16>>(false, switchable, sizes);
+  }
+  return std::make_unique<CpuBackend<float>>(dtype == at::kHalf, switchable, sizes);
+}
+
+bool time_bfloat16() {
+  constexpr std::int64_t kSize = 768;
+  const c10::InferenceMode no_gradients;
+  const auto seconds = [&](at::ScalarType dtype) {
+    const auto linear = make_cpu_backend(dtype)->linear(at::zeros({kSize, kSize}),
+                                                        at::zeros({kSize}), Activation::none, 0);
+    return product_seconds(*linear, kSize, dtype);
+  };
+  // On a worker, which OpenMP leaves one core.
+  bool faster = false;
+  Workers(1).run(1,
+                 [&](std::size_t, int) { faster = seconds(at::kBFloat16) < seconds(at::kFloat); });
+  return faster;
 }
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) { return make(dtype, nullptr); }
+std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) {
+  return make(dtype, nullptr, nullptr);
+}
+
+std::unique_ptr<Backend> make_watching_cpu_backend(ChannelSizes& sizes) {
+  return std::make_unique<CpuBackend<float>>(false, nullptr, nullptr, &sizes);
+}
 
 std::unique_ptr<Backend> make_switchable_cpu_backend(at::ScalarType dtype,
-                                                     std::vector<SwitchableLinear*>& linears) {
-  return make(dtype, &linears);
+                                                     std::vector<SwitchableLinear*>& linears,
+                                                     const ChannelSizes& sizes) {
+  return make(dtype, &linears, &sizes);
+}
+
+double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype) {
+  constexpr int kTimes = 7;
+  const at::Tensor x = at::ones({kRows, in}, dtype);
+  double best = 0;
+  for (int i = 0; i <= kTimes; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    linear(x);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    // The first makes the kernel.
+    if (i > 0 && (i == 1 || taken.count() < best)) best = taken.count();
+  }
+  return best;
+}
+
+bool bfloat16_is_fast() {
+#if defined(__x86_64__)
+  static const bool fast =
+      best_isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16") && time_bfloat16();
+  return fast;
+#else
+  return false;
+#endif
 }
 
 }  // namespace knowmap

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <numeric>
 #include <vector>
 
@@ -41,7 +43,7 @@ class GenericBackend final : public Backend {
   at::Tensor keep_table(const at::Tensor& weight) const override { return keep(weight); }
 
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
-                                 Activation activation) const override {
+                                 Activation activation, std::size_t /*number*/) const override {
     return std::make_unique<GenericLinear>(keep(weight), keep(bias), activation);
   }
 
@@ -82,18 +84,8 @@ class GenericBackend final : public Backend {
 
   void attention(const at::Tensor& qkv, const PackedTokens& tokens, const AttentionOptions& o,
                  Team* /*team*/, at::Tensor& out) const override {
-    // Texts of one length go through the fused kernel together. No mask is
-    // needed then, and a mask would keep some devices from the fused kernel.
-    std::map<std::int64_t, std::vector<std::int64_t>> by_length;
-    const std::int64_t first = tokens.offsets.front();
-    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
-      by_length[tokens.offsets[t + 1] - tokens.offsets[t]].push_back(tokens.offsets[t] - first);
-    }
-    for (const auto& [length, starts] : by_length) {
-      const auto count = static_cast<std::int64_t>(starts.size());
-      const at::Tensor start = at::tensor(starts, at::kLong);
-      const at::Tensor index =
-          (start.unsqueeze(1) + at::arange(length, at::kLong).unsqueeze(0)).flatten().to(device_);
+    const auto groups = groups_of(tokens);
+    for (const auto& [length, count, index] : groups->groups) {
       // (count, heads + 2 kv_heads, length, head_dim)
       const at::Tensor group = qkv.index_select(0, index)
                                    .view({count, length, o.heads + 2 * o.kv_heads, o.head_dim})
@@ -163,8 +155,49 @@ class GenericBackend final : public Backend {
 
   template <class Numbers>
   at::Tensor to_device(const Numbers& numbers) const {
-    return at::tensor(at::ArrayRef<std::int32_t>(numbers.data(), numbers.size()), at::kInt)
-        .to(device_);
+    return to_device(
+        at::tensor(at::ArrayRef<std::int32_t>(numbers.data(), numbers.size()), at::kInt));
+  }
+
+  /// From pinned memory where the device is CUDA: the copy then runs beside what
+  /// the device has in hand, and nobody waits for it. (Its allocator keeps the
+  /// memory until the copy is done.)
+  at::Tensor to_device(const at::Tensor& numbers) const {
+    if (!device_.is_cuda()) return numbers.to(device_);
+    return numbers.pin_memory().to(device_, /*non_blocking=*/true);
+  }
+
+  /// Texts of one length, which go through the fused kernel together. No mask is
+  /// needed then, and a mask would keep some devices from the fused kernel.
+  struct Group {
+    std::int64_t length;
+    std::int64_t count;
+    at::Tensor index;  // of their rows in the batch, text by text; on the device
+  };
+  struct Groups {
+    std::vector<std::int64_t> offsets;
+    std::vector<Group> groups;
+  };
+
+  /// A batch's groups, made once for all of its layers.
+  std::shared_ptr<const Groups> groups_of(const PackedTokens& tokens) const {
+    const std::lock_guard lock(groups_mutex_);
+    if (groups_ != nullptr && std::ranges::equal(groups_->offsets, tokens.offsets)) return groups_;
+    auto made = std::make_shared<Groups>();
+    made->offsets.assign(tokens.offsets.begin(), tokens.offsets.end());
+    std::map<std::int64_t, std::vector<std::int64_t>> by_length;
+    const std::int64_t first = tokens.offsets.front();
+    for (std::int64_t t = 0; t < tokens.texts(); ++t) {
+      by_length[tokens.offsets[t + 1] - tokens.offsets[t]].push_back(tokens.offsets[t] - first);
+    }
+    for (const auto& [length, starts] : by_length) {
+      const at::Tensor start = at::tensor(starts, at::kLong);
+      const at::Tensor index =
+          (start.unsqueeze(1) + at::arange(length, at::kLong).unsqueeze(0)).flatten();
+      made->groups.push_back({length, static_cast<std::int64_t>(starts.size()), to_device(index)});
+    }
+    groups_ = std::move(made);
+    return groups_;
   }
 
   static at::Tensor activated(const at::Tensor& x, Activation activation) {
@@ -196,6 +229,8 @@ class GenericBackend final : public Backend {
 
   at::Device device_;
   at::ScalarType dtype_;
+  mutable std::mutex groups_mutex_;
+  mutable std::shared_ptr<const Groups> groups_;  // of the last batch
 };
 
 }  // namespace

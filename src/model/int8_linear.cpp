@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <mutex>
@@ -145,67 +146,83 @@ class Int8Linear final : public Linear {
   bool gelu_;
 };
 
+class WatchedLinear final : public Linear {
+ public:
+  WatchedLinear(std::unique_ptr<Linear> linear, at::Tensor& sizes)
+      : linear_(std::move(linear)), sizes_(sizes) {}
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    const at::Tensor sizes = std::get<0>(x.abs().max(0)).to(at::kFloat);
+    {
+      const std::lock_guard lock(mutex_);
+      sizes_ = sizes_.defined() ? at::maximum(sizes_, sizes) : sizes;
+    }
+    return (*linear_)(x);
+  }
+
+ private:
+  std::unique_ptr<Linear> linear_;
+  at::Tensor& sizes_;
+  mutable std::mutex mutex_;
+};
+
 class TwoFormLinear final : public SwitchableLinear {
  public:
-  TwoFormLinear(std::unique_ptr<Linear> own, at::Tensor weight, at::Tensor bias,
-                Activation activation, at::ScalarType dtype)
-      : own_(std::move(own)),
-        weight_(std::move(weight)),
-        bias_(std::move(bias)),
-        activation_(activation),
-        dtype_(dtype),
-        work_(weight_.numel()) {}
+  TwoFormLinear(std::unique_ptr<Linear> own, std::unique_ptr<Linear> int8, std::int64_t out,
+                std::int64_t in, at::ScalarType dtype)
+      : own_(std::move(own)), int8_(std::move(int8)), out_(out), in_(in), dtype_(dtype) {}
 
   at::Tensor operator()(const at::Tensor& x) const override {
     if (mode_ == Mode::int8) return (*int8_)(x);
     at::Tensor y = (*own_)(x);
-    if (mode_ == Mode::watch) watch(x);
     if (mode_ == Mode::compare) compare(y, (*int8_)(x));
     return y;
   }
 
   void set_mode(Mode mode) override { mode_ = mode; }
-  void prepare() override {
-    int8_ = make_int8_linear(weight_, bias_, activation_, dtype_, sizes_);
-    weight_.reset();
-    bias_.reset();
+  double error() const override {
+    return rows_ > 0 ? static_cast<double>(errors_) / kUnit / static_cast<double>(rows_) : 0;
   }
-  double error() const override { return length_ > 0 ? distance_ / length_ : 0; }
-  void settle() override {
-    weight_.reset();
-    bias_.reset();
-    sizes_.reset();
-    (mode_ == Mode::int8 ? own_ : int8_).reset();
+  double seconds(Mode mode) const override {
+    return product_seconds(mode == Mode::int8 ? *int8_ : *own_, in_, dtype_);
   }
-  std::int64_t work() const override { return work_; }
+  void settle() override { (mode_ == Mode::int8 ? own_ : int8_).reset(); }
+  std::int64_t work() const override { return out_ * in_; }
 
  private:
-  void watch(const at::Tensor& x) const {
-    const at::Tensor sizes = std::get<0>(x.abs().max(0)).to(at::kFloat);
-    const std::lock_guard lock(mutex_);
-    sizes_ = sizes_.defined() ? at::maximum(sizes_, sizes) : sizes;
-  }
+  // Errors are summed as whole numbers of this share of one, so that the order in
+  // which threads come by does not matter.
+  static constexpr double kUnit = 4294967296.0;
+  static constexpr double kMost = 1000.0;
+
   void compare(const at::Tensor& own, const at::Tensor& int8) const {
-    const at::Tensor y = own.to(at::kFloat);
-    const double length = y.square().sum().item<double>();
-    const double distance = (int8.to(at::kFloat) - y).square().sum().item<double>();
-    const std::lock_guard lock(mutex_);
-    length_ += length;
-    distance_ += distance;
+    const at::Tensor a = own.to(at::kFloat).contiguous();
+    const at::Tensor b = int8.to(at::kFloat).contiguous();
+    const auto width = static_cast<std::size_t>(a.size(1));
+    for (std::int64_t i = 0; i < a.size(0); ++i) {
+      const float* x = a.const_data_ptr<float>() + static_cast<std::size_t>(i) * width;
+      const float* y = b.const_data_ptr<float>() + static_cast<std::size_t>(i) * width;
+      double length = 0;
+      double distance = 0;
+      for (std::size_t j = 0; j < width; ++j) {
+        const double off = static_cast<double>(y[j]) - x[j];
+        length += static_cast<double>(x[j]) * x[j];
+        distance += off * off;
+      }
+      const double error = length > 0 ? std::min(distance / length, kMost) : 0;
+      errors_ += std::llround(error * kUnit);
+      ++rows_;
+    }
   }
 
   std::unique_ptr<Linear> own_;
   std::unique_ptr<Linear> int8_;
-  at::Tensor weight_;
-  at::Tensor bias_;
-  Activation activation_;
+  std::int64_t out_;
+  std::int64_t in_;
   at::ScalarType dtype_;
-  std::int64_t work_;
   Mode mode_ = Mode::own;
-  mutable std::mutex mutex_;
-  mutable at::Tensor sizes_;
-  mutable double length_ = 0;
-  mutable double distance_ = 0;
+  mutable std::atomic<std::int64_t> errors_{0};
+  mutable std::atomic<std::int64_t> rows_{0};
 };
 
 }  // namespace
@@ -219,12 +236,15 @@ std::unique_ptr<Linear> make_int8_linear(const at::Tensor& weight, const at::Ten
   return std::make_unique<Int8Linear<float>>(weight, bias, activation, channel_sizes);
 }
 
+std::unique_ptr<Linear> make_watched_linear(std::unique_ptr<Linear> linear, at::Tensor& sizes) {
+  return std::make_unique<WatchedLinear>(std::move(linear), sizes);
+}
+
 std::unique_ptr<SwitchableLinear> make_switchable_linear(std::unique_ptr<Linear> own,
-                                                         const at::Tensor& weight,
-                                                         const at::Tensor& bias,
-                                                         Activation activation,
+                                                         std::unique_ptr<Linear> int8,
+                                                         std::int64_t out, std::int64_t in,
                                                          at::ScalarType dtype) {
-  return std::make_unique<TwoFormLinear>(std::move(own), weight, bias, activation, dtype);
+  return std::make_unique<TwoFormLinear>(std::move(own), std::move(int8), out, in, dtype);
 }
 
 }  // namespace knowmap

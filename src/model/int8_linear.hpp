@@ -23,11 +23,13 @@ std::unique_ptr<Linear> make_int8_linear(const at::Tensor& weight, const at::Ten
 /// Whether this machine multiplies 8-bit numbers faster than any others.
 bool int8_is_fast();
 
-/// Begins in the mode `own`, which computes by `own`.
+/// Computes by `linear` and notes the greatest size of each input channel in `sizes`.
+std::unique_ptr<Linear> make_watched_linear(std::unique_ptr<Linear> linear, at::Tensor& sizes);
+
+/// Of two forms of a product (out, in) over rows of `dtype`; begins in the mode `own`.
 std::unique_ptr<SwitchableLinear> make_switchable_linear(std::unique_ptr<Linear> own,
-                                                         const at::Tensor& weight,
-                                                         const at::Tensor& bias,
-                                                         Activation activation,
+                                                         std::unique_ptr<Linear> int8,
+                                                         std::int64_t out, std::int64_t in,
                                                          at::ScalarType dtype);
 
 }  // namespace knowmap

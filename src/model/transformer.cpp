@@ -136,7 +136,7 @@ NormWeights Transformer::read_norm(const std::string& name, std::int64_t dim) co
 
 std::unique_ptr<Linear> Transformer::read_linear(const std::vector<std::string>& names,
                                                  std::int64_t out, std::int64_t in, bool bias,
-                                                 Activation activation) const {
+                                                 Activation activation, std::size_t number) const {
   // Several products over the same rows as one: one pass over the rows, one kernel.
   std::vector<at::Tensor> weights;
   std::vector<at::Tensor> biases;
@@ -156,7 +156,7 @@ std::unique_ptr<Linear> Transformer::read_linear(const std::vector<std::string>&
                                  biases.empty()       ? at::zeros({out})
                                  : biases.size() == 1 ? biases.front()
                                                       : at::cat(biases),
-                                 activation);
+                                 activation, number);
   for (const std::string& name : names) weights_.done_with(prefix_ + name + ".weight");
   return linear;
 }
@@ -174,22 +174,24 @@ std::shared_ptr<const Transformer::Layer> Transformer::read_layer(std::int64_t i
   const std::int64_t f = a.intermediate_size;
   const std::int64_t q = a.heads * a.head_dim;
   const std::int64_t kv = a.kv_heads * a.head_dim;
+  const std::size_t first = kLayerProducts * static_cast<std::size_t>(i);
   auto layer = std::make_shared<Layer>();
   layer->number = i;
   if (i > 0 || !a.first_layer_is_normed) {
     layer->attention_norm_in = read_norm(full(names.attention_norm_in), d);
   }
-  layer->qkv = read_linear(all(names.qkv), q + 2 * kv, d, a.qkv_bias, Activation::none);
+  layer->qkv = read_linear(all(names.qkv), q + 2 * kv, d, a.qkv_bias, Activation::none, first);
   layer->query_norm = read_norm(full(names.query_norm), a.head_dim);
   layer->key_norm = read_norm(full(names.key_norm), a.head_dim);
-  layer->attention_out =
-      read_linear({full(names.attention_out)}, d, q, a.attention_out_bias, Activation::none);
+  layer->attention_out = read_linear({full(names.attention_out)}, d, q, a.attention_out_bias,
+                                     Activation::none, first + 1);
   layer->attention_norm_out = read_norm(full(names.attention_norm_out), d);
   layer->feed_forward_norm_in = read_norm(full(names.feed_forward_norm_in), d);
   const bool fused = !a.gated && a.activation == Activation::gelu;
   layer->up = read_linear(all(names.up), a.gated ? 2 * f : f, d, a.feed_forward_bias,
-                          fused ? Activation::gelu : Activation::none);
-  layer->down = read_linear({full(names.down)}, d, f, a.feed_forward_bias, Activation::none);
+                          fused ? Activation::gelu : Activation::none, first + 2);
+  layer->down =
+      read_linear({full(names.down)}, d, f, a.feed_forward_bias, Activation::none, first + 3);
   layer->feed_forward_norm_out = read_norm(full(names.feed_forward_norm_out), d);
   return layer;
 }

@@ -65,6 +65,8 @@ class Transformer {
   std::uint64_t weight_bytes() const;
 
   std::int64_t layers() const { return architecture_.layers; }
+  /// Linear products: `Backend::linear` numbers them from 0.
+  std::size_t products() const { return kLayerProducts * static_cast<std::size_t>(layers()); }
   bool resident() const { return !layers_.empty() || architecture_.layers == 0; }
   const Backend& backend() const { return *backend_; }
   const Architecture& architecture() const { return architecture_; }
@@ -72,10 +74,12 @@ class Transformer {
  private:
   Transformer(const ModelFiles& files, std::unique_ptr<Backend> backend);
   void read_embeddings();
+  static constexpr std::size_t kLayerProducts = 4;
   void choose_names();
   NormWeights read_norm(const std::string& name, std::int64_t dim) const;
   std::unique_ptr<Linear> read_linear(const std::vector<std::string>& names, std::int64_t out,
-                                      std::int64_t in, bool bias, Activation activation) const;
+                                      std::int64_t in, bool bias, Activation activation,
+                                      std::size_t number) const;
   /// What attention gives each row, before its output's product.
   at::Tensor attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
                     Team* team) const;

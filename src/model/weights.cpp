@@ -2,16 +2,21 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 
 #include "knowmap/error.hpp"
 #include "knowmap/fingerprint.hpp"
+#include "support/hash128.hpp"
 #include "support/json.hpp"
 
 namespace knowmap {
@@ -64,6 +69,43 @@ void advise(const TensorEntry& entry, int advice) {
   }
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
+
+/// A file open for reading at any place, a piece at a time.
+class ReadFile {
+ public:
+  explicit ReadFile(const fs::path& file) : name_(file.string()) {
+    file_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat info {};
+    if (file_ < 0 || ::fstat(file_, &info) != 0) {
+      const int code = errno;
+      if (file_ >= 0) ::close(file_);
+      throw std::system_error(code, std::generic_category(), name_);
+    }
+    size_ = static_cast<std::uint64_t>(info.st_size);
+  }
+  ~ReadFile() { ::close(file_); }
+  ReadFile(const ReadFile&) = delete;
+  ReadFile& operator=(const ReadFile&) = delete;
+
+  std::uint64_t size() const { return size_; }
+
+  /// Fills `piece` with the bytes from `at` on, all of which the file has.
+  void at(std::uint64_t at, std::string& piece) const {
+    for (std::size_t done = 0; done < piece.size();) {
+      const ssize_t got =
+          ::pread(file_, &piece[done], piece.size() - done, static_cast<off_t>(at + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw std::system_error(errno, std::generic_category(), name_);
+      if (got == 0) throw ModelError(name_ + " became shorter while it was read");
+      done += static_cast<std::size_t>(got);
+    }
+  }
+
+ private:
+  std::string name_;
+  int file_ = -1;
+  std::uint64_t size_ = 0;
+};
 
 }  // namespace
 
@@ -157,19 +199,32 @@ std::uint64_t Weights::bytes() const {
 }
 
 std::string weights_hash(const std::vector<fs::path>& files) {
-  constexpr std::size_t kWhole = std::size_t{1} << 30;
-  constexpr std::size_t kStep = std::size_t{1} << 20;
+  constexpr std::uint64_t kWhole = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
   constexpr std::size_t kPage = 4096;
   std::string hashes;
   for (const fs::path& file : files) {
-    const MappedFile mapped(file);
-    const std::string_view bytes = mapped.bytes();
-    if (bytes.size() <= kWhole) {
-      hashes += content_hash(bytes);
+    // Read in pieces: pages of a mapping would count as the process' memory, all
+    // of the file beside the weights made of it.
+    const ReadFile read(file);
+    if (read.size() <= kWhole) {
+      Hasher hasher;
+      std::string piece(kStep, '\0');
+      for (std::uint64_t at = 0; at < read.size(); at += piece.size()) {
+        piece.resize(static_cast<std::size_t>(std::min(kStep, read.size() - at)));
+        read.at(at, piece);
+        hasher.update(piece);
+      }
+      hashes += hex(hasher.finish());
       continue;
     }
-    std::string sample = std::to_string(bytes.size());
-    for (std::size_t at = 0; at < bytes.size(); at += kStep) sample += bytes.substr(at, kPage);
+    std::string sample = std::to_string(read.size());
+    std::string page;
+    for (std::uint64_t at = 0; at < read.size(); at += kStep) {
+      page.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPage, read.size() - at)));
+      read.at(at, page);
+      sample += page;
+    }
     hashes += content_hash(sample);
   }
   return files.size() == 1 ? hashes : content_hash(hashes);

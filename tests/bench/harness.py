@@ -23,6 +23,10 @@ _LEFT_OUT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 _OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 
+class ChildFailed(SystemExit):
+    """A child that did not end well; uncaught, it ends this program with the child's last lines."""
+
+
 @dataclass
 class Measured:
     """A child that ended well: whole-process wall seconds, CPU seconds, peak resident bytes, what it printed."""
@@ -36,8 +40,11 @@ class Measured:
         """The JSON object on the last line of stdout."""
         lines = self.stdout.strip().splitlines()
         if not lines:
-            raise SystemExit("the child printed nothing; expected a line of JSON")
-        return json.loads(lines[-1])
+            raise ChildFailed("the child printed nothing; expected a line of JSON")
+        try:
+            return json.loads(lines[-1])
+        except ValueError:
+            raise ChildFailed(f"the child's last line is no JSON: {lines[-1][:200]}") from None
 
 
 def environment(*, peer: bool) -> dict[str, str]:
@@ -48,7 +55,7 @@ def environment(*, peer: bool) -> dict[str, str]:
 
 
 def measure(command: Sequence[str | os.PathLike[str]], *, peer: bool = False) -> Measured:
-    """Runs a command from start to end; on failure ends this program with the last lines of its stderr."""
+    """Runs a command from start to end; raises `ChildFailed` with the last lines of its stderr."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         child = subprocess.Popen(
@@ -71,7 +78,7 @@ def measure(command: Sequence[str | os.PathLike[str]], *, peer: bool = False) ->
         stdout = out.read().decode(errors="replace")
         if child.returncode:
             tail = "\n".join(err.read().decode(errors="replace").splitlines()[-20:])
-            raise SystemExit(
+            raise ChildFailed(
                 f"{Path(command[0]).name} {' '.join(map(str, command[1:3]))} … ended with "
                 f"{child.returncode}:\n{stdout[-2000:]}{tail}"
             )

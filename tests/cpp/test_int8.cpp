@@ -217,15 +217,30 @@ TEST_F(Int8LinearTest, WatchedChannelsKeepOneLargeChannelFromSpoilingTheOthers) 
   const at::Tensor want = at::linear(x, w, b);
   const auto plain = make_int8_linear(w, b, Activation::none, at::kFloat);
 
-  auto switchable = make_switchable_linear(make_int8_linear(w, b, Activation::none, at::kFloat), w,
-                                           b, Activation::none, at::kFloat);
+  at::Tensor sizes;
+  auto watched = make_watched_linear(make_int8_linear(w, b, Activation::none, at::kFloat), sizes);
+  (*watched)(x.slice(0, 0, 20));
+  (*watched)(x.slice(0, 20, 50));
+  EXPECT_TRUE(at::equal(sizes, std::get<0>(x.abs().max(0))));
+
   using Mode = SwitchableLinear::Mode;
-  switchable->set_mode(Mode::watch);
-  (*switchable)(x);
-  switchable->prepare();
-  switchable->set_mode(Mode::compare);
-  (*switchable)(x);
-  EXPECT_GT(switchable->error(), 0);
+  const auto error_of = [&](std::int64_t rows_at_a_time) {
+    const auto two = make_switchable_linear(
+        make_int8_linear(w, b, Activation::none, at::kFloat),
+        make_int8_linear(w, b, Activation::none, at::kFloat, sizes), 64, 256, at::kFloat);
+    two->set_mode(Mode::compare);
+    for (std::int64_t i = 0; i < 50; i += rows_at_a_time) {
+      (*two)(x.slice(0, i, std::min<std::int64_t>(50, i + rows_at_a_time)));
+    }
+    return two->error();
+  };
+  EXPECT_GT(error_of(50), 0);
+  EXPECT_EQ(error_of(50), error_of(7)) << "however rows are cut";
+
+  auto switchable = make_switchable_linear(
+      make_int8_linear(w, b, Activation::none, at::kFloat),
+      make_int8_linear(w, b, Activation::none, at::kFloat, sizes), 64, 256, at::kFloat);
+  EXPECT_GT(switchable->seconds(Mode::int8), 0);
   EXPECT_EQ(switchable->work(), 64 * 256);
   switchable->set_mode(Mode::int8);
   switchable->settle();

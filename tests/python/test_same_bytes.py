@@ -46,6 +46,30 @@ def test_threads_repeats_split_transforms_and_saved_maps(tmp_path: Path) -> None
     assert len(graphs) == len(maps) == len(placed) == 1
 
 
+def test_embeddings(model_folder: Path, articles: dict[str, list[dict[str, str]]]) -> None:
+    rng = np.random.default_rng(5)
+    # Of all lengths: single words, whole articles, two joined to more than the model takes, a text without a word.
+    texts = [a["extract"] for a in articles["en"][::160]][:56]
+    texts += ["Basalt", "", texts[0] + texts[1] + texts[2] + texts[3], "one two three four five six seven"]
+    order = rng.permutation(len(texts))
+    back = np.argsort(order)
+    for precision in ("float32", "bfloat16", "int8"):
+        found, chosen = {}, set()
+        for threads in (1, 2, 3, 4, 7):
+            embedder = km.Embedder(model_folder, device="cpu", precision=precision, threads=threads)
+            chosen.add(json.dumps(dict(embedder.fingerprint), sort_keys=True) + embedder.precision)
+            found[f"{threads} threads"] = digest(embedder.encode(texts, progress=False))
+            shuffled = embedder.encode([texts[i] for i in order], progress=False)
+            found[f"{threads} threads, shuffled"] = digest(shuffled[back])
+        alone = np.concatenate([embedder.encode([text], progress=False) for text in texts[::4]])
+        assert digest(alone) == digest(embedder.encode(texts, progress=False)[::4]), f"{precision}, one text at a time"
+        if precision != "int8":  # which needs all layers in memory
+            streamed = km.Embedder(model_folder, device="cpu", precision=precision, threads=2, residency="streamed")
+            found["layer by layer"] = digest(streamed.encode(texts, progress=False))
+        assert len(set(found.values())) == 1, (precision, found)
+        assert len(chosen) == 1, (precision, chosen)
+
+
 def figures() -> dict[str, str]:
     """Hashes of what is to be compared, on the instruction set of this process."""
     rows = made_rows()

@@ -4,12 +4,13 @@
     python tests/bench/embed all     --peer-python peers-openvino/bin/python --out figures.jsonl
     python tests/bench/embed report figures.jsonl
 
-`all` is `gemm throughput accuracy lengths latency threads`, and each can be named alone. Every measurement is a process
-of its own that loads its model and warms up before its clock starts; tokenising is inside. In `throughput`, ours and
-the peers take turns on the same part of the articles, the order turned round in every second run. --texts takes fewer
-than 2,000, spread evenly. Each finished measurement is one line appended to --out, so a run may be made in
+`all` is `ceiling gemm throughput accuracy lengths latency threads`, and each can be named alone. Every measurement is a
+process of its own that loads its model and warms up before its clock starts; tokenising is inside. In `throughput`,
+ours and the peers take turns on the same part of the articles, the order turned round in every second run. --texts
+takes fewer than 2,000, spread evenly. Each finished measurement is one line appended to --out, so a run may be made in
 pieces (jobs by name, --models, --peers, --ours, --parts) and `report` merges them: ratios are taken over the parts that
-both sides ran, medians over runs. What this build of the engine lacks is skipped, and named.
+both sides ran, medians over runs. What this build of the engine lacks is skipped, and named; what fails is named too,
+and the others go on.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ sys.path.insert(0, str(_HERE.parent))
 import harness  # noqa: E402
 import report  # noqa: E402
 
-JOBS = ["gemm", "throughput", "accuracy", "lengths", "latency", "threads"]
+JOBS = ["ceiling", "gemm", "throughput", "accuracy", "lengths", "latency", "threads"]
 MODELS = ["all-MiniLM-L6-v2", "all-mpnet-base-v2"]
 OURS = ["float32", "bfloat16", "int8", "auto"]
 PEERS = ["st-float32", "st-bfloat16", "ov-float32", "ov-bfloat16", "ov-int8", "ort-float32"]
@@ -107,8 +108,11 @@ class Bench:
             *([] if ours else ["--engine", engine, "--exported", self.exported(model), "--batch", self.args.batch]),
             *options,
         ]
-        done = harness.measure([str(part) for part in command], peer=not ours)
-        said = done.last_json()
+        try:
+            done = harness.measure([str(part) for part in command], peer=not ours)
+            said = done.last_json()
+        except harness.ChildFailed as failure:  # the others' measurements are not lost with it
+            said = {"skipped": f"failed: {failure}", "failed": True}
         record = {"job": job, "who": who, "model": self.name(model), **facts, **said}
         if "skipped" in said:
             print(f"{who}, {record['model']}: skipped, {said['skipped']}", flush=True)
@@ -122,6 +126,22 @@ class Bench:
         return [who for who in [*self.args.peers, *chosen] if who in peers or who.startswith("ours-")]
 
     # --- the jobs ---
+
+    def ceiling(self) -> None:
+        compiler = os.environ.get("CXX", "c++")
+        with tempfile.TemporaryDirectory(prefix="knowmap-bench-") as scratch:
+            program = Path(scratch) / "ceiling"
+            flags = ["-O3", "-march=native", "-pthread"]
+            try:
+                harness.measure([compiler, *flags, str(_HERE / "ceiling.cpp"), "-o", str(program)])
+            except (harness.ChildFailed, OSError) as failure:  # no compiler, or no x86
+                print(f"ceiling: skipped, {failure}", flush=True)
+                return
+            for threads in (self.machine["cores"], 1):
+                said = harness.measure([str(program), str(threads)]).last_json()
+                rates = ", ".join(f"{name} {rate:.0f}" for name, rate in said["gigaoperations"].items())
+                print(f"multiply-adds alone on {threads} thread(s), GFLOP/s: {rates}", flush=True)
+                self.keep({"job": "ceiling", **said})
 
     def gemm(self) -> None:
         for threads in (self.machine["cores"], 1):

@@ -88,7 +88,7 @@ def throughput(figures: Figures, model: str) -> list[bool]:
     best = {
         precision: max(r["gigaflops"][precision]["best"] for r in figures.of("gemm") if precision in r["gigaflops"])
         for precision in ("float32", "bfloat16", "int8")
-        if figures.of("gemm")
+        if any(precision in r["gigaflops"] for r in figures.of("gemm"))
     }
     rows, shares = [], {}
     for who in figures.contestants("throughput", model):
@@ -179,18 +179,23 @@ def latency(figures: Figures, model: str) -> None:
     rows = []
     for who in figures.contestants("latency", model):
         runs = [r for r in figures.of("latency", model) if r["who"] == who]
+        peer = [r["median"] for r in figures.of("latency", model) if r["who"] == "ort-float32"]
         median, late = (statistics.median(r[name] for r in runs) * 1e3 for name in ("median", "p95"))
-        rows.append([who, f"{median:.2f}", f"{late:.2f}", max(r["texts"] for r in runs), len(runs)])
+        ratio = f"{statistics.median(peer) * 1e3 / median:.2f}" if peer else ""
+        rows.append([who, f"{median:.2f}", f"{late:.2f}", ratio, max(r["texts"] for r in runs), len(runs)])
     if rows:
         print(f"### {model}: one text at a time, milliseconds\n")
-        harness.print_table(["", "median", "95 %", "articles", "runs"], rows)
+        harness.print_table(["", "median", "95 %", "ONNX Runtime / it", "articles", "runs"], rows)
 
 
 def threads(figures: Figures, model: str) -> list[bool]:
     passed, rows = [], []
     for who in figures.contestants("threads", model):
         mine = [r for r in figures.of("threads", model) if r["who"] == who]
-        one, two = (statistics.median(r["seconds"] for r in mine if r["threads"] == n) for n in (1, 2))
+        seconds = [[r["seconds"] for r in mine if r["threads"] == n] for n in (1, 2)]
+        if not all(seconds):  # a run cut short
+            continue
+        one, two = (statistics.median(runs) for runs in seconds)
         passed.append(one / two >= THREADS)
         texts = max(r["texts"] for r in mine)
         judged = [f"{one / two:.2f}", f"≥ {THREADS}", harness.verdict(passed[-1])]
@@ -207,12 +212,16 @@ def main(files: list[Path]) -> int:
     if not records:
         print("no figures", file=sys.stderr)
         return 1
-    skipped = {f"{r['model']}, {r['who']}: {r['skipped']}" for r in records if "skipped" in r}
+    skipped = {f"{r['model']}, {r['who']}, {r['job']}: {r['skipped']}" for r in records if "skipped" in r}
+    failed = sum(1 for r in records if r.get("failed"))
     figures, passed = Figures(records), []
     versions: dict[str, str] = {}
     for record in records:
         versions |= record.get("versions", {})
     print("Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "\n")
+    for r in figures.of("ceiling"):
+        rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in r["gigaoperations"].items())
+        print(f"multiply-adds alone, {r['threads']} thread(s), GFLOP/s: {rates}")
     for r in figures.of("gemm"):
         rates = ", ".join(f"{name} {rate['best']:,.0f}" for name, rate in r["gigaflops"].items())
         print(f"oneDNN alone, {r['threads']} thread(s), GFLOP/s: {rates}")
@@ -230,4 +239,6 @@ def main(files: list[Path]) -> int:
     for line in sorted(skipped):
         print(f"skipped: {line}")
     print(f"{sum(passed)} bars reached, {len(passed) - sum(passed)} missed")
-    return 0 if all(passed) else 1
+    if failed:
+        print(f"{failed} measurements failed")
+    return 0 if all(passed) and not failed else 1

@@ -35,7 +35,7 @@ class SetPrediction(NamedTuple):
 
 
 class TopLabels(NamedTuple):
-    """The best labels of each row, best first: two arrays (m, k), filled up by what stands for none and a share of 0."""
+    """The best labels of each row, best first: two arrays (m, k), filled up by none with a share of 0."""
 
     labels: NDArray[Any]
     shares: NDArray[np.float32]

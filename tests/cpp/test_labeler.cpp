@@ -472,7 +472,9 @@ TEST(KnnLabeler, SetsAreCalibratedByAllThatGotVotes) {
     }
   }
   ASSERT_GT(said.size(), 5000u);
-  std::sort(said.begin(), said.end());
+  // Many are equally sure: those stay in the order of the rows.
+  std::stable_sort(said.begin(), said.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   double gap = 0;
   for (std::size_t b = 0; b < 10; ++b) {
     double sure = 0, right = 0;

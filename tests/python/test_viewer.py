@@ -8,7 +8,6 @@ import re
 import zlib
 from base64 import b64decode
 from collections import Counter
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from PIL import Image
 
 from knowmap import render
 from knowmap.render import Column, Level, Neighbors, Region, Votes, render_html, render_html_string
-from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, opened
+from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, assert_apart, opened
 
 
 @pytest.fixture
@@ -197,17 +196,6 @@ def test_search_list_by_keyboard(tab):
     tab.until("document.querySelector('#status').textContent === 'Nothing found'")
     tab.page.click("#clear-search")
     assert tab.page.input_value("#search") == ""
-
-
-def assert_apart(labels: list[dict]) -> None:
-    for a, b in combinations(labels, 2):
-        apart = (
-            a["rect"]["right"] <= b["rect"]["left"]
-            or b["rect"]["right"] <= a["rect"]["left"]
-            or a["rect"]["bottom"] <= b["rect"]["top"]
-            or b["rect"]["bottom"] <= a["rect"]["top"]
-        )
-        assert apart, f"{a['text']} and {b['text']} overlap"
 
 
 def test_names_grow_finer_with_zoom_and_never_overlap(tab):

@@ -204,6 +204,7 @@ async function start(): Promise<KnowmapApi> {
       return { x: data.centre[0] + data.span * x, y: data.centre[1] + data.span * y, zoom: scene.depth };
     },
     set: ({ x, y, zoom }: { x?: number; y?: number; zoom?: number }) => {
+      scene.land();
       const now = scene.current;
       scene.set({
         x: x === undefined ? now.x : (x - data.centre[0]) / data.span,

@@ -203,7 +203,8 @@ export class Scene {
     this.flight = requestAnimationFrame(step);
   }
 
-  private land(): void {
+  /** Ends a flight where it is. */
+  land(): void {
     cancelAnimationFrame(this.flight);
     this.flight = 0;
   }

@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: map test test-cpp test-python build-faults faults setup lint format bench bench-whole bench-embed clean help
+.PHONY: map test test-cpp test-python build-faults faults setup lint format bench bench-whole bench-embed \
+        bench-labels bench-page clean help
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -17,7 +18,8 @@ help:
 	@echo "make test     GoogleTest and pytest"
 	@echo "make faults   every kill, failing call, power loss and flipped bit that the store is tried with (long)"
 	@echo "make lint     ruff, clang-format"
-	@echo "make bench    beside the peers: the whole line (bench-whole), embedding (bench-embed); long"
+	@echo "make bench    beside the peers: the whole line (bench-whole), embedding (bench-embed), labels and regions"
+	@echo "              (bench-labels), the page at 250,000 and a million points (bench-page); long"
 
 # --- setting up -------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ MPNET := $(CACHE)/models/all-mpnet-base-v2
 $(MPNET): $(CACHE)/python
 	$(PYTHON) tools/fetch_mpnet.py $@
 
-bench: bench-whole bench-embed
+bench: bench-whole bench-embed bench-labels bench-page
 
 bench-embed: $(CACHE)/package $(CACHE)/data $(CACHE)/peers-openvino $(MPNET)
 	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
@@ -116,6 +118,19 @@ bench-embed: $(CACHE)/package $(CACHE)/data $(CACHE)/peers-openvino $(MPNET)
 bench-whole: $(CACHE)/package $(CACHE)/data $(CACHE)/peers
 	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
 	$(PYTHON) tests/bench/whole_line.py --peer-python $(CACHE)/peers-venv/bin/python --articles $(CACHE)/articles.parquet
+
+bench-labels: $(CACHE)/package $(CACHE)/data $(CACHE)/peers
+	$(PYTHON) examples/sample_articles.py $(CACHE)/articles.parquet
+	$(VENV)/bin/knowmap build $(CACHE)/articles.parquet --label subject --out $(CACHE)/bench-map
+	$(PYTHON) tests/bench/labels.py --store $(CACHE)/bench-map --articles $(CACHE)/articles.parquet
+	$(PYTHON) tests/bench/regions.py --store $(CACHE)/bench-map --articles $(CACHE)/articles.parquet \
+	  --peer-python $(CACHE)/peers-venv/bin/python
+	$(PYTHON) tests/bench/names_stay.py --store $(CACHE)/bench-map --articles $(CACHE)/articles.parquet
+	$(PYTHON) tests/bench/labeler_scale.py
+
+bench-page: $(CACHE)/package
+	$(PYTHON) python/viewer/bench/page.py 250000
+	$(PYTHON) python/viewer/bench/page.py 1000000
 
 clean:
 	rm -rf build $(CACHE) $(VENV) $(VIEWER) map

@@ -2,8 +2,6 @@
 
 namespace knowmap::python {
 
-namespace {
-
 KnnGraph graph_of(const IntArray& indices, const FloatArray& distances) {
   if (indices.ndim() != 2 || distances.ndim() != 2 || indices.shape(0) != distances.shape(0) ||
       indices.shape(1) != distances.shape(1)) {
@@ -16,6 +14,8 @@ KnnGraph graph_of(const IntArray& indices, const FloatArray& distances) {
   std::copy_n(distances.data(), graph.distances.size(), graph.distances.data());
   return graph;
 }
+
+namespace {
 
 std::span<const std::int32_t> values(const IntArray& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};

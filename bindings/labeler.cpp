@@ -25,6 +25,22 @@ void register_labeler(py::module_& m) {
       .def_property_readonly("margin", [](const LabelPrediction& p) { return to_numpy(p.margin); })
       .def_property_readonly("top", [](const LabelPrediction& p) { return top_arrays(p.top); });
 
+  const auto set_arrays = [](const MultiLabelPrediction& p) {
+    return py::make_tuple(to_numpy(p.labels.offsets), to_numpy(p.labels.classes),
+                          to_numpy(p.confidence), top_arrays(p.top));
+  };
+  // For one call on voters, as `voters` answers them.
+  const auto by_voters = [](auto call, auto make) {
+    return
+        [call, make](const KnnLabeler& self, const IntArray& indices, const FloatArray& distances) {
+          const KnnGraph graph = graph_of(indices, distances);
+          auto result = [&] {
+            const py::gil_scoped_release nogil;
+            return call(self, graph);
+          }();
+          return make(std::move(result));
+        };
+  };
   // For one call on rows without the GIL; `make` turns the result into Python's.
   const auto on_rows = [](auto call, auto make) {
     return [call, make](const KnnLabeler& self, const FloatArray& rows) {
@@ -63,11 +79,19 @@ void register_labeler(py::module_& m) {
       .def("predict", on_rows([](const KnnLabeler& l, auto rows) { return l.predict(rows); },
                               [](LabelPrediction&& p) { return std::move(p); }))
       .def("predict_sets",
-           on_rows([](const KnnLabeler& l, auto rows) { return l.predict_sets(rows); },
-                   [](const MultiLabelPrediction& p) {
-                     return py::make_tuple(to_numpy(p.labels.offsets), to_numpy(p.labels.classes),
-                                           to_numpy(p.confidence), top_arrays(p.top));
-                   }))
+           on_rows([](const KnnLabeler& l, auto rows) { return l.predict_sets(rows); }, set_arrays))
+      .def("predict_by",
+           by_voters([](const KnnLabeler& l, const KnnGraph& v) { return l.predict_by(v); },
+                     [](LabelPrediction&& p) { return std::move(p); }))
+      .def("predict_sets_by",
+           by_voters([](const KnnLabeler& l, const KnnGraph& v) { return l.predict_sets_by(v); },
+                     set_arrays))
+      .def("classes_of",
+           [](const KnnLabeler& self, const IntArray& rows) {
+             const LabelSets sets =
+                 self.classes_of({rows.data(), static_cast<std::size_t>(rows.size())});
+             return py::make_tuple(to_numpy(sets.offsets), to_numpy(sets.classes));
+           })
       .def("predict_proba",
            on_rows([](const KnnLabeler& l, auto rows) { return l.predict_proba(rows); },
                    [](Matrix&& shares) { return to_numpy(std::move(shares)); }))
@@ -101,6 +125,8 @@ void register_labeler(py::module_& m) {
       .def_static("from_state", &labeler_from_state)
       .def_property_readonly(
           "options", [](const KnnLabeler& self) { return options_dict(self.state().options); })
+      .def_property_readonly("n_features",
+                             [](const KnnLabeler& self) { return self.state().data.cols(); })
       .def_property_readonly("n_classes", &KnnLabeler::n_classes)
       .def_property_readonly("multi_label", &KnnLabeler::multi_label)
       .def_property_readonly("calibration", [](const KnnLabeler& self) {

@@ -20,6 +20,9 @@ py::dict labeler_state(const LabelerState& state);
 KnnLabeler labeler_from_state(const py::dict& params, const py::object& weight_function,
                               const py::dict& state);
 
+/// Two arrays of one shape (n, k); throws `std::invalid_argument`.
+KnnGraph graph_of(const IntArray& indices, const FloatArray& distances);
+
 /// (classes (m, t), shares (m, t))
 py::tuple top_arrays(const TopClasses& top);
 

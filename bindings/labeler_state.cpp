@@ -97,6 +97,9 @@ py::dict labeler_state(const LabelerState& s) {
   d["precision"] = to_numpy(c.precision);
   d["score"] = to_numpy(c.score);
   d["right"] = to_numpy(c.right);
+  d["index_leaders"] = to_numpy(s.index.leaders);
+  d["index_cells"] = to_numpy(s.index.cells);
+  d["index_told"] = py::make_tuple(s.index.probes, s.index.recall);
   d["told"] = py::make_tuple(c.threshold, c.coverage, c.error);
   return d;
 }
@@ -121,6 +124,10 @@ KnnLabeler labeler_from_state(const py::dict& params, const py::object& weight_f
   c.precision = list<float>(d, "precision");
   c.score = list<float>(d, "score");
   c.right = list<float>(d, "right");
+  s.index.leaders = list<std::int32_t>(d, "index_leaders");
+  s.index.cells = list<std::int32_t>(d, "index_cells");
+  std::tie(s.index.probes, s.index.recall) =
+      d["index_told"].cast<std::tuple<std::size_t, double>>();
   std::tie(c.threshold, c.coverage, c.error) = d["told"].cast<std::tuple<float, float, float>>();
   return KnnLabeler::from_state(std::move(s));
 }

@@ -45,6 +45,7 @@ void register_pipeline(py::module_& m) {
       .def_property_readonly(
           "coordinates", [](const KnowledgeMap& map) { return to_numpy(map.coordinates.clone()); })
       .def_readonly("levels", &KnowledgeMap::levels)
+      .def_readonly("grid", &KnowledgeMap::grid)
       .def_readonly("labels", &KnowledgeMap::labels)
       .def_property_readonly("recall", [](const KnowledgeMap& map) { return map.neighbors.recall; })
       .def_property_readonly("neighbors",
@@ -59,7 +60,8 @@ void register_pipeline(py::module_& m) {
          CheckpointStore& store, const HashArray& text_hashes, const py::dict& umap,
          std::size_t label_neighbors, float min_confidence, const py::dict& labels,
          const std::vector<std::size_t>& level_sizes, const std::optional<py::function>& namer,
-         const std::string& namer_key, const py::object& warn, bool layout_only, int threads,
+         const std::string& namer_key, const py::object& warn,
+         const std::pair<std::size_t, std::size_t>& grid, bool layout_only, int threads,
          const py::object& progress) {
         const Texts text_views(texts);
         const Texts title_views(titles);
@@ -79,6 +81,7 @@ void register_pipeline(py::module_& m) {
         if (namer) o.namer = std::ref(python_namer.emplace(*namer));
         o.namer_key = namer_key;
         o.warn = warning_callback(warn);
+        std::tie(o.grid_rows, o.grid_columns) = grid;
         o.threads = threads;
         o.progress = progress_callback(progress);
         const MapInput input{text_views.views(),
@@ -98,7 +101,8 @@ void register_pipeline(py::module_& m) {
       py::arg("label_neighbors") = 15, py::arg("min_confidence") = 0.0f,
       py::arg("labels") = py::dict(), py::arg("level_sizes") = std::vector<std::size_t>{},
       py::arg("namer") = py::none(), py::arg("namer_key") = "", py::arg("warn") = py::none(),
-      py::arg("layout_only") = false, py::arg("threads") = 0, py::arg("progress") = py::none());
+      py::arg("grid") = std::pair<std::size_t, std::size_t>(0, 0), py::arg("layout_only") = false,
+      py::arg("threads") = 0, py::arg("progress") = py::none());
 }
 
 }  // namespace knowmap::python

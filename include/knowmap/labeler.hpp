@@ -119,6 +119,15 @@ struct LabelCalibration {
   float error = 0.0f;
 };
 
+/// What a `KnnIndex` over the labelled rows learnt beside the rows themselves:
+/// fields of `KnnIndexState`. No leaders: there is no index, all rows are looked at.
+struct VoterIndex {
+  std::vector<std::int32_t> leaders;
+  std::vector<std::int32_t> cells;
+  std::size_t probes = 0;
+  double recall = 1;
+};
+
 /// All of a fitted labeler but its callbacks: what is saved.
 struct LabelerState {
   KnnLabelerOptions options;
@@ -128,6 +137,7 @@ struct LabelerState {
   std::size_t n_classes = 0;
   bool multi_label = false;
   LabelCalibration calibration;
+  VoterIndex index = {};  ///< where voters are searched by one
 };
 
 /// k-nearest-neighbour votes in the embedding space. Ties go to the lower class
@@ -159,6 +169,13 @@ class KNOWMAP_EXPORT KnnLabeler {
   KnnGraph voters(MatrixView<const float> rows) const;
   /// Their weights in the vote, (m, k); each row sums to 1.
   Matrix voter_weights(const KnnGraph& voters) const;
+  /// What `predict` and `predict_sets` answer for rows whose `voters` are known, so
+  /// that one search tells both. Throws `std::invalid_argument` where a voter is
+  /// none of the labelled rows.
+  LabelPrediction predict_by(const KnnGraph& voters) const;
+  MultiLabelPrediction predict_sets_by(const KnnGraph& voters) const;
+  /// Classes of labelled rows, by their numbers in `fit`; none for -1.
+  LabelSets classes_of(std::span<const std::int32_t> rows) const;
 
   std::size_t n_classes() const;
   bool multi_label() const;
@@ -238,8 +255,8 @@ KNOWMAP_EXPORT Propagation propagate_labels(const LinkGraph& graph,
 
 /// One named part of the map.
 struct Region {
-  /// One to four words; no other region of its level has the same, nor has its
-  /// parent.
+  /// One to four words as a reader counts them ("&" joins and is none); no other
+  /// region of its level has the same, nor has one above.
   std::string name;
   /// Phrases that set it apart and stand in the same texts, best first.
   std::vector<std::string> phrases;
@@ -332,7 +349,7 @@ KNOWMAP_EXPORT RegionLevel name_grid(MatrixView<const float> map, MatrixView<con
 
 /// Asks `namer` for each region's name, coarse levels first. An answer counts
 /// where it has one to four words, says something (not "various"), and no other
-/// region of its level nor one above has it. What the namer throws, and an
+/// region of its level, none above and none within it has it. What the namer throws, and an
 /// answer that does not count, is told to `warn` and the built-in name stays;
 /// only `CancelledError` ends the call. Answers how many names were taken.
 KNOWMAP_EXPORT std::size_t rename_regions(std::vector<RegionLevel>& levels,

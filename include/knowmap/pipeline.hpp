@@ -76,6 +76,10 @@ struct MapOptions {
   /// namer the regions get the names that a namer of this key has given.
   std::string namer_key;
   WarningCallback warn;
+  /// Cells of a grid over the map, `name_grid`'s, to be named beside the regions; 0 =
+  /// none. A cell has neither name of the regions that it lies in. No namer is asked.
+  std::size_t grid_rows = 0;
+  std::size_t grid_columns = 0;
   /// Where to stop: with the map alone, or with labels and regions too.
   enum class Through { layout, regions } through = Through::regions;
   int threads = 0;
@@ -92,6 +96,8 @@ struct KnowledgeMap {
   Matrix coordinates;
   /// Coarse to fine.
   std::vector<RegionLevel> levels;
+  /// Cells, where a grid was asked for; a cell's parent is one of the last level.
+  RegionLevel grid;
   /// The vote of each row's nearest *other* rows with a known class; empty
   /// where no classes were given.
   LabelPrediction labels;

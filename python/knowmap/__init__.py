@@ -24,7 +24,7 @@ from knowmap._core import (
 )
 from knowmap.build import KnowledgeMap, build_map
 from knowmap.embedder import Embedder
-from knowmap.labeler import Explanation, KnnLabeler, Prediction, TopLabels, Vote
+from knowmap.labeler import Explanation, KnnLabeler, Prediction, SetPrediction, TopLabels, Vote
 from knowmap.neighbors import KnnGraph, KnnIndex, knn_graph, knn_query
 from knowmap.projector import UmapProjector, level_density
 from knowmap.propagation import LabelPropagator
@@ -52,6 +52,7 @@ __all__ = [
     "Prediction",
     "Region",
     "RegionLevel",
+    "SetPrediction",
     "Tokenizer",
     "TokenizerError",
     "TopLabels",

@@ -27,9 +27,9 @@ _OPTIONS = "map_options.json"
 _COLUMN = "column: "  # before the names of the user's own columns in the collection's file
 # Scripts of its own and saved pictures, links in a new tab; not the notebook's origin, cookies or storage.
 _SANDBOX = "allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox"
-# A notebook file keeps the page: above so many articles without the texts, above so many bytes only a word on where it
-# is (Colab saves no notebook above 20 MB).
-_NOTEBOOK_TEXTS, _NOTEBOOK_BYTES = 20_000, 18_000_000
+# A notebook file keeps the page, and Colab saves no notebook above 20 MB: the first of these that fits is shown.
+_NOTEBOOK_BYTES = 18_000_000
+_NOTEBOOK_TEXTS = 20_000  # articles up to which the texts go along
 _log = logging.getLogger("knowmap")
 _UMAP_DEFAULTS = {"n_neighbors": 15, "min_dist": 0.1, "metric": "cosine", "random_state": 42}
 
@@ -38,14 +38,15 @@ _UMAP_DEFAULTS = {"n_neighbors": 15, "min_dist": 0.1, "metric": "cosine", "rando
 class KnowledgeMap:
     """A finished map: what stands where, and what it is called.
 
-    coordinates: float32 (n, 2). levels: regions, coarse to fine. predicted: the label that each row's neighbours vote
-    for (None or -1: they abstain), confidence: its share of the votes; both None where no labels were given. reused:
+    coordinates: float32 (n, 2). levels: regions, coarse to fine. grid: named cells, where a grid was asked for.
+    predicted: the label that each row's neighbours vote for (None or -1: they abstain); confidence: the chance that it
+    is right, learnt from the labelled rows, each judged by the others; both None where no labels were given. reused:
     stages taken from the store because nothing they are made from changed. neighbors, distances: (n, k), each row's
-    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer.
-    recall: the share of true neighbours among them (1 where all pairs were looked at, else estimated; NaN where an
-    older store didn't keep it).
-    top: the labels that each row's neighbours vote for, best first, (n, m) numbers among the sorted labels, and their
-    shares of the votes.
+    nearest others in the embedding space by `metric`, nearest first; -1 where there are fewer. recall: the share of
+    true neighbours among them (1 where all pairs were looked at, else estimated; NaN where an older store didn't keep
+    it). top: the labels that each row's neighbours vote for, best first, (n, m) numbers among the sorted labels, and
+    their shares of the votes. voters, voter_distances: (n, k), who voted on each row's label, as neighbors; None where
+    every row is labelled, since its first `label_neighbors` neighbours vote then, and where none is.
     """
 
     collection: Collection
@@ -62,6 +63,9 @@ class KnowledgeMap:
     metric: str = "cosine"
     recall: float = float("nan")
     top: tuple[NDArray[np.int32], NDArray[np.float32]] | None = None
+    grid: _core.RegionLevel | None = None
+    voters: NDArray[np.int32] | None = None
+    voter_distances: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.collection)
@@ -72,7 +76,8 @@ class KnowledgeMap:
         return [names[i] if i >= 0 else None for i in self.levels[level].assignment.tolist()]
 
     def to_arrow(self) -> Any:
-        """A pyarrow table: id, title, text, (url), x, y, region_0 …, (label, knn_label, knn_confidence)."""
+        """A pyarrow table: id, title, text, (url), x, y, region_0 …, (grid_cell, grid_name: row * columns + column and
+        the cell's name), (label, knn_label, knn_confidence)."""
         import pyarrow as pa
 
         c = self.collection
@@ -83,6 +88,10 @@ class KnowledgeMap:
         columns["y"] = pa.array(np.ascontiguousarray(self.coordinates[:, 1]))
         for i in range(len(self.levels)):
             columns[f"region_{i}"] = pa.array(self.region_names(i), pa.string())
+        if self.grid is not None:
+            cells, of = self.grid.regions, self.grid.assignment
+            columns["grid_cell"] = pa.array(np.array([cell.cell for cell in cells], np.int32)[of])
+            columns["grid_name"] = pa.array(np.array([cell.name for cell in cells], object)[of], pa.string())
         if c.labels is not None:
             columns["label"] = [None if v is None else str(v) for v in c.labels]
         if self.predicted is not None:
@@ -113,14 +122,23 @@ class KnowledgeMap:
             raise not_written(Path(path), error) from error
 
     def _repr_html_(self) -> str:
-        """The map in a notebook's cell: a frame that can reach neither the notebook nor the network."""
+        """The map in a notebook's cell: a frame that can reach neither the notebook nor the network.
+
+        The larger the map, the less goes along, so that the notebook can still be saved: first the texts stay out, then
+        links, neighbours and votes, and above some half a million articles the titles.
+        """
         from knowmap import render
 
         page = ""
-        if len(self) * 40 < _NOTEBOOK_BYTES:  # no page is smaller
-            page = render.render_html_string(**self._page(None if len(self) <= _NOTEBOOK_TEXTS else 0))
+        for leaner in ({}, {"compact": True}, {"compact": True, "titles": [""] * len(self)}):
+            # A full page has no less than 60 bytes a point: no need to make one to see that it is too large.
+            if (not leaner and len(self) * 60 > _NOTEBOOK_BYTES) or len(self) * 8 > _NOTEBOOK_BYTES:
+                continue
+            parts = self._page(None if len(self) <= _NOTEBOOK_TEXTS else 0) | leaner
             # In single quotes: the page is full of double ones.
-            page = html.escape(page, quote=False).replace("'", "&#x27;")
+            page = html.escape(render.render_html_string(**parts), quote=False).replace("'", "&#x27;")
+            if len(page) <= _NOTEBOOK_BYTES:
+                break
         if not page or len(page) > _NOTEBOOK_BYTES:
             made = self.folder / "map.html" if self.folder else None
             return (f"<p>{html.escape(repr(self))}<br>More than a notebook should carry; " + (
@@ -150,6 +168,9 @@ class KnowledgeMap:
         if self.predicted is not None and self.confidence is not None:
             columns.append(category("Neighbours' vote", self.predicted, "vote"))
             columns.append(render.Column("Confidence", "number", self.confidence, role="confidence"))
+        if self.grid is not None:
+            columns.append(render.Column("Grid cell", "category", self.grid.assignment,
+                                         names=[cell.name for cell in self.grid.regions]))
         for name, values in c.columns.items():
             numbers = all(isinstance(v, float) for v in values)
             columns.append(render.Column(name, "number", values) if numbers else category(name, values))
@@ -159,12 +180,16 @@ class KnowledgeMap:
                               phrases=r.phrases, exemplars=r.exemplars, confidence=getattr(r, "confidence", None))
                 for j, r in enumerate(level.regions)])
             for name, level in zip(_level_names(len(self.levels)), self.levels, strict=True)]
-        near = None if self.neighbors is None else render.Neighbors(
-            self.neighbors, None if self.distances is None or self.metric != "cosine" else 1 - self.distances)
+        def nearest(rows: Any, distances: Any) -> render.Neighbors | None:
+            alike = None if distances is None or self.metric != "cosine" else 1 - distances
+            return None if rows is None else render.Neighbors(rows, alike)
+
         votes = None if self.top is None or c.labels is None else render.Votes(*self.top)
         return {"x": self.coordinates[:, 0], "y": self.coordinates[:, 1], "titles": c.titles,
                 "snippets": c.texts if text_length > 0 else None, "text_length": text_length, "urls": c.urls,
-                "ids": c.ids, "columns": columns, "levels": levels, "neighbors": near, "votes": votes,
+                "ids": c.ids, "columns": columns, "levels": levels, "votes": votes,
+                "neighbors": nearest(self.neighbors, self.distances),
+                "voters": nearest(self.voters, self.voter_distances) if votes else None,
                 "name": self.name}
 
 
@@ -172,20 +197,24 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
               model: str | os.PathLike[str] | Embedder = "all-MiniLM-L6-v2", text: str = "text",
               title: str | None = None, label: str | None = None, id: str | None = None, url: str | None = None,
               columns: Sequence[str] = (), name: str | None = None, umap: Mapping[str, Any] | None = None,
-              label_neighbors: int = 15, min_confidence: float = 0.0, level_sizes: Sequence[int] = (),
+              label_neighbors: int = 15, min_confidence: float = 0.0, target_error: float | None = None,
+              max_distance: float | None = None, level_sizes: Sequence[int] = (),
+              grid: tuple[int, int] | None = None,
               namer: Namer | None = None, namer_key: str | None = None, fresh: bool = False,
               storage: str = "float32", device: str = "auto", precision: str = "auto", threads: int = 0,
               progress: bool | Callback = True) -> KnowledgeMap:
     """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
 
     source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns, and
-    `columns` more of them (numbers or words) to colour and filter the map by.
-    out: the folder of the store; `map.parquet` and `map.html` are written into it. umap: parameters of `UmapProjector`
-    (default: n_neighbors 15, min_dist 0.1, metric "cosine", random_state 42). level_sizes: wanted number of regions by
-    level. namer: may rename the regions (a language model, say; see `rename_regions`): what it raises or answers badly
-    is logged and the built-in name stays. Its answers are kept in the folder: a later call asks only where it raised or
-    the regions are new. namer_key tells one namer from another (default: its module and name); another asks anew.
-    fresh: starts over. storage: how embeddings are kept, "float32", "float16" or "int8".
+    `columns` more of them (numbers or words) to colour and filter the map by. out: the folder of the store;
+    `map.parquet` and `map.html` are written into it. umap: parameters of `UmapProjector` (default: n_neighbors 15,
+    min_dist 0.1, metric "cosine", random_state 42). min_confidence, target_error, max_distance: when the neighbours'
+    vote gives no label, as `KnnLabeler` has them. level_sizes: wanted number of regions by level. grid: (rows, columns)
+    of a grid over the map whose cells get names too. namer: may rename the regions (a language model, say; see
+    `rename_regions`): what it raises or answers badly is logged and the built-in name stays. Its answers are kept in
+    the folder: a later call asks only where it raised or the regions are new. namer_key tells one namer from another
+    (default: its module and name); another asks anew. fresh: starts over. storage: how embeddings are kept, "float32",
+    "float16" or "int8".
 
     The call says the whole map: an option that it leaves out has its default, whatever an earlier call said, and so
     does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,
@@ -201,7 +230,9 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
                                                                   threads=threads)
     store = embed_collection(collection, embedder, out, fresh=fresh, storage=storage, progress=progress)
     options = default_options(source) | {"umap": dict(umap or {}), "label_neighbors": label_neighbors,
-                                         "min_confidence": min_confidence, "level_sizes": list(level_sizes)}
+                                         "min_confidence": min_confidence, "target_error": target_error,
+                                         "max_distance": max_distance, "level_sizes": list(level_sizes),
+                                         "grid": list(grid) if grid else []}
     if namer is not None:
         options["namer"] = _name_of(namer) if namer_key is None else namer_key
     if name:
@@ -243,20 +274,26 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
                                     umap={**_UMAP_DEFAULTS, **options["umap"]},
                                     label_neighbors=options["label_neighbors"],
                                     min_confidence=options["min_confidence"],
-                                    level_sizes=options["level_sizes"], namer=namer,
+                                    labels=_given(options, "target_error", "max_distance"),
+                                    level_sizes=options["level_sizes"], grid=_grid(options["grid"]), namer=namer,
                                     namer_key=options["namer"], warn=_log.warning, layout_only=layout_only,
                                     threads=threads, progress=report)
     if options != load_options(store.folder):
         save_options(store.folder, **options)
     labelled = len(classes) > 0
     indices, distances = core.neighbors
+    voters, voter_distances = core.voters
+    voted_apart = len(voters) > 0
     result = KnowledgeMap(collection, core.coordinates, core.levels,
                           labels_from_codes(core.labels.labels, names) if labelled else None,
                           core.labels.confidence if labelled else None, name=options["name"],
                           folder=Path(store.folder), reused=core.reused, resume=resume,
                           neighbors=indices, distances=distances,
                           metric=options["umap"].get("metric", _UMAP_DEFAULTS["metric"]), recall=core.recall,
-                          top=core.labels.top if labelled else None)
+                          top=core.labels.top if labelled else None,
+                          grid=core.grid if core.grid.regions else None,
+                          voters=voters if voted_apart else None,
+                          voter_distances=voter_distances if voted_apart else None)
     if write and not layout_only:
         result.to_parquet(Path(store.folder) / "map.parquet")
         result.to_html(Path(store.folder) / "map.html")
@@ -335,8 +372,21 @@ def _level_names(count: int) -> list[str]:
 
 def default_options(source: Any) -> dict[str, Any]:
     """The options of a map that nobody said anything about; its name is that of the source's file."""
-    return {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "level_sizes": [], "namer": "",
-            "name": _default_name(source)}
+    return {"umap": {}, "label_neighbors": 15, "min_confidence": 0.0, "target_error": None, "max_distance": None,
+            "level_sizes": [], "grid": [], "namer": "", "name": _default_name(source)}
+
+
+def _given(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names if options[name] is not None}
+
+
+def _grid(sides: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns, 0 and 0 for no grid; raises ValueError."""
+    if not sides:
+        return 0, 0
+    if len(sides) != 2 or min(sides) < 1:
+        raise ValueError(f"a grid has rows and columns, 1 or more of each, not {list(sides)}")
+    return int(sides[0]), int(sides[1])
 
 
 def _name_of(namer: Namer) -> str:

@@ -132,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     def labelling(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--label-neighbors", type=int, metavar="N", help="neighbours that vote (default 15)")
         sub.add_argument("--min-confidence", type=float, metavar="P", help="abstain below this share of the votes")
+        sub.add_argument("--target-error", type=float, metavar="E",
+                         help="abstain so that at most this share of the labels given is wrong (0.05, say)")
+        sub.add_argument("--max-distance", type=float, metavar="D",
+                         help="abstain where the nearest labelled article is farther, in the metric")
+        sub.add_argument("--grid", type=int, nargs=2, metavar=("ROWS", "COLUMNS"),
+                         help="name the cells of such a grid over the map as well")
         sub.add_argument("--levels", type=int, nargs="+", metavar="N", help="wanted regions by level, coarse to fine")
         sub.add_argument("--name", help="the map's title")
 
@@ -194,7 +200,8 @@ def _options(args: argparse.Namespace, others: dict[str, Any]) -> dict[str, Any]
     """The map's options: those that were typed, in place of `others`."""
     umap = _given(args, n_neighbors="n_neighbors", min_dist="min_dist", metric="metric", random_state="seed")
     return others | {"umap": others["umap"] | umap} | _given(
-        args, label_neighbors="label_neighbors", min_confidence="min_confidence", level_sizes="levels", name="name")
+        args, label_neighbors="label_neighbors", min_confidence="min_confidence", target_error="target_error",
+        max_distance="max_distance", grid="grid", level_sizes="levels", name="name")
 
 
 def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:

@@ -19,15 +19,23 @@ Weights = str | Callable[[NDArray[np.float32]], ArrayLike]
 
 
 class Prediction(NamedTuple):
-    """Labels with how sure they are; `labels` hold -1 (numbers) or None (others) where the labeler abstains."""
+    """Labels with how sure they are; `labels` hold None (among integers `unlabeled`) where the labeler abstains."""
 
     labels: NDArray[Any]
     confidence: NDArray[np.float32]
     margin: NDArray[np.float32]
 
 
+class SetPrediction(NamedTuple):
+    """Sets of labels with how sure each is: lists of lists side by side, or, where `fit` was given an array of 0 and 1,
+    two arrays (m, C), the confidence being 0 where a label is not given."""
+
+    labels: Any
+    confidence: Any
+
+
 class TopLabels(NamedTuple):
-    """The best labels of each row, best first: two arrays (m, k). -1 or None, and a share of 0, fill up."""
+    """The best labels of each row, best first: two arrays (m, k), filled up by none with a share of 0."""
 
     labels: NDArray[Any]
     shares: NDArray[np.float32]
@@ -43,10 +51,10 @@ class Vote(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Why a row got its label: the articles that voted, nearest first."""
+    """Why a row got its label, or its labels: the articles that voted, nearest first."""
 
     label: Any
-    confidence: float
+    confidence: float | list[float]
     votes: list[Vote]
 
 
@@ -85,12 +93,14 @@ def _encode_array(values: NDArray[Any], unlabeled: int | None) -> tuple[NDArray[
     return out, classes.astype(np.int64) if kind in "iu" else classes
 
 
-def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArray[Any]:
-    """Labels for class numbers, of the same shape; -1 or None for -1."""
+def labels_from_codes(codes: NDArray[np.int32], classes: NDArray[Any], unlabeled: int | None = -1) -> NDArray[Any]:
+    """Labels for class numbers, of the same shape. -1 becomes None, among integers `unlabeled`; or None there too,
+    where no number is free to say it."""
     if np.all(codes >= 0) and len(classes):
         return classes[codes]
-    if classes.dtype.kind in "iu":
-        return np.where(codes >= 0, classes[np.maximum(codes, 0)], -1) if len(classes) else codes.astype(np.int64)
+    none = -1 if unlabeled is None else unlabeled
+    if classes.dtype.kind in "iu" and none not in classes:
+        return np.where(codes >= 0, classes[np.maximum(codes, 0)] if len(classes) else 0, none)
     out = np.full(codes.shape, None, dtype=object)
     out[codes >= 0] = classes[codes[codes >= 0]]
     return out
@@ -115,9 +125,10 @@ class KnnLabeler(Estimator):
     Confidence is the best label's share of the votes; with `calibrate` it is the chance that the label is right,
     learnt in `fit` from up to 10,000 labelled rows whose own label was left out.
 
-    A label is left out (-1 among integers, else None) where its confidence is below `min_confidence`, where the nearest
-    voter is farther than `max_distance`, and, with `target_error` (such as 0.05), where the confidence is below
-    `threshold_`: found in `fit` so that at most this share of the labels given is wrong.
+    A label is left out (None; among integers `unlabeled`, or -1 where that is None and no class) where its confidence
+    is below `min_confidence`, where the nearest voter is farther than `max_distance`, and, with `target_error` (such as
+    0.05), where the confidence is below `threshold_`: found in `fit` so that at most this share of the labels given is
+    wrong.
 
     exact: whether voters are searched among all labelled rows (True) or by an index that holds them once more (False);
     the default takes the index above 100,000 labelled rows.
@@ -165,27 +176,36 @@ class KnnLabeler(Estimator):
         return self
 
     def predict(self, X: ArrayLike) -> Any:
-        """The label of each row, -1 or None where it abstains; with several labels a row a list of lists, or an array
-        (m, C) of 0 and 1 where `fit` was given one."""
-        if not self._fitted().multi_label:
-            return self.predict_with_confidence(X).labels
-        offsets, codes, *_ = self._core.predict_sets(self._check_rows(X, fitting=False))
-        if self._indicator:
-            out = np.zeros((len(offsets) - 1, len(self.classes_)), dtype=np.int64)
-            out[np.repeat(np.arange(len(out)), np.diff(offsets)), codes] = 1
-            return out
-        names = self.classes_.tolist()
-        return [[names[c] for c in codes[a:b]] for a, b in pairwise(offsets.tolist())]
+        """The label of each row, where it abstains what stands for none; with several labels a row a list of lists, or
+        an array (m, C) of 0 and 1 where `fit` was given one."""
+        return self.predict_with_confidence(X).labels
 
-    def predict_with_confidence(self, X: ArrayLike) -> Prediction:
-        """Labels, how sure each is, and the lead of its share of the votes over the second's."""
-        result = self._fitted().predict(self._check_rows(X, fitting=False))
-        return Prediction(labels_from_codes(result.labels, self.classes_), result.confidence, result.margin)
+    def predict_with_confidence(self, X: ArrayLike) -> Prediction | SetPrediction:
+        """Labels, how sure each is, and the lead of its share of the votes over the second's; with several labels a row
+        a `SetPrediction`: the labels, and how sure each of them is."""
+        core = self._fitted()
+        X = self._check_rows(X, fitting=False)
+        return self._sets(*core.predict_sets(X)[:3]) if core.multi_label else self._labels(core.predict(X))
+
+    def _labels(self, result: Any) -> Prediction:
+        return Prediction(labels_from_codes(result.labels, self.classes_, self.unlabeled), result.confidence,
+                          result.margin)
+
+    def _sets(self, offsets: NDArray[np.int64], codes: NDArray[np.int32], sure: NDArray[np.float32]) -> SetPrediction:
+        if self._indicator:
+            marks = np.zeros((len(offsets) - 1, len(self.classes_)), dtype=np.int64)
+            shares = np.zeros(marks.shape, dtype=np.float32)
+            rows = np.repeat(np.arange(len(marks)), np.diff(offsets))
+            marks[rows, codes], shares[rows, codes] = 1, sure
+            return SetPrediction(marks, shares)
+        names, ends = self.classes_.tolist(), offsets.tolist()
+        return SetPrediction([[names[c] for c in codes[a:b]] for a, b in pairwise(ends)],
+                             [sure[a:b].tolist() for a, b in pairwise(ends)])
 
     def predict_top(self, X: ArrayLike, k: int | None = None) -> TopLabels:
         """The k best labels of each row (default: `top_k`) and their shares of the votes."""
         codes, shares = self._fitted().predict_top(self._check_rows(X, fitting=False), self.top_k if k is None else k)
-        return TopLabels(labels_from_codes(codes, self.classes_), shares)
+        return TopLabels(labels_from_codes(codes, self.classes_, self.unlabeled), shares)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Shares of the votes (n, len(classes_)); each row sums to 1, with several labels a row each stands alone."""
@@ -198,15 +218,15 @@ class KnnLabeler(Estimator):
     def explain(self, X: ArrayLike) -> list[Explanation]:
         """For each row its label, how sure it is, and the labelled rows that voted for it or against it."""
         core = self._fitted()
-        X = self._check_rows(X, fitting=False)
-        rows, distances, weights = core.voters(X)
-        labels: Any = self.predict(X)
-        sure = np.full(len(X), np.nan) if core.multi_label else core.predict(X).confidence
-        if isinstance(labels, np.ndarray) and labels.ndim == 1:
-            labels = labels.tolist()
-        own = self._labels_of_rows()
-        return [Explanation(label, float(c), [Vote(int(r), own[int(r)], float(d), float(w))
-                                              for r, d, w in zip(of, far, part, strict=True) if r >= 0])
+        rows, distances, weights = core.voters(self._check_rows(X, fitting=False))
+        if core.multi_label:  # the votes decide once more, the search is not repeated
+            said: Any = self._sets(*core.predict_sets_by(rows, distances)[:3])
+        else:
+            said = self._labels(core.predict_by(rows, distances))
+        labels, sure = (part if isinstance(part, list) else part.tolist() for part in said[:2])
+        own = self._labels_of_rows(np.unique(rows[rows >= 0]))
+        return [Explanation(label, c, [Vote(int(r), own[int(r)], float(d), float(w))
+                                       for r, d, w in zip(of, far, part, strict=True) if r >= 0])
                 for label, c, of, far, part in zip(labels, sure, rows, distances, weights, strict=True)]
 
     def score(self, X: ArrayLike, y: Any) -> float:
@@ -222,7 +242,8 @@ class KnnLabeler(Estimator):
         return float(np.mean([set(p) == set(t) for p, t in zip(predicted, y, strict=True)]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the fitted labeler as one HDF5 file, labelled rows included; `load` predicts the same to the bit.
+        """Writes the fitted labeler as one HDF5 file, the labelled rows included and the index that voters are searched
+        by, if there is one; `load` predicts the same to the bit.
 
         Labels must be strings or integers; weights must not be a function. Raises ValueError, CheckpointError.
         """
@@ -246,7 +267,7 @@ class KnnLabeler(Estimator):
         labeler.classes_ = _class_array([int(n) for n in names] if kind[0] == "i" else names)
         labeler._core, labeler._indicator = core, kind.endswith("m")
         labeler._learnt()
-        labeler.n_features_in_ = core.state()["data"].shape[1]
+        labeler.n_features_in_ = core.n_features
         return labeler
 
     def __sklearn_tags__(self) -> Any:
@@ -281,16 +302,14 @@ class KnnLabeler(Estimator):
         if self.calibrate or self.target_error is not None:
             self.threshold_, self.coverage_, self.error_ = threshold, coverage, error
 
-    def _labels_of_rows(self) -> dict[int, Any]:
-        """Label, or list of labels, of each labelled row by its number in `fit`."""
-        state = self._core.state()
+    def _labels_of_rows(self, rows: NDArray[np.int32]) -> dict[int, Any]:
+        """Label, or list of labels, of labelled rows by their numbers in `fit`."""
+        offsets, codes = self._core.classes_of(rows)
         names = self.classes_.tolist()
-        labels = [names[c] for c in state["classes"].tolist()]
+        labels = [names[c] for c in codes.tolist()]
         if not self._core.multi_label:
-            return dict(zip(state["numbers"].tolist(), labels, strict=True))
-        offsets = state["offsets"].tolist()
-        return {row: labels[a:b]
-                for row, a, b in zip(state["numbers"].tolist(), offsets[:-1], offsets[1:], strict=True)}
+            return dict(zip(rows.tolist(), labels, strict=True))
+        return {row: labels[a:b] for row, (a, b) in zip(rows.tolist(), pairwise(offsets.tolist()), strict=True)}
 
     def _fitted(self) -> Any:
         self._require_fitted("_core")

@@ -23,9 +23,9 @@ class LabelPropagator(Estimator):
     "" or `unlabeled`. The same result as scikit-learn's `LabelPropagation` and `LabelSpreading` on the same graph;
     memory is linear in rows and links, never rows × classes.
 
-    After `fit`: `transduction_`, each row's label (-1 or None: no known row reaches it, or its share is below
-    `min_confidence`); `confidence_`, its share; `top_`, the best labels of each row and their shares; `classes_`,
-    `n_iter_`, `n_features_in_`.
+    After `fit`: `transduction_`, each row's label (None, among integers `unlabeled`: no known row reaches it, or its
+    share is below `min_confidence`); `confidence_`, its share; `top_`, the best labels of each row and their shares;
+    `classes_`, `n_iter_`, `n_features_in_`.
     """
 
     def __init__(self, n_neighbors: int = 15, *, kind: str = "propagation", metric: str = "cosine",
@@ -64,11 +64,12 @@ class LabelPropagator(Estimator):
                 top_k=self.top_k, min_confidence=self.min_confidence, threads=threads, progress=report)
         if not converged:
             warnings.warn(f"labels still moved after max_iter={self.max_iter} rounds", RuntimeWarning, stacklevel=2)
-        self.transduction_: NDArray[Any] = labels_from_codes(result.labels, self.classes_)
+        self.transduction_: NDArray[Any] = labels_from_codes(result.labels, self.classes_, self.unlabeled)
         self.confidence_: NDArray[np.float32] = result.confidence
-        self.top_ = TopLabels(labels_from_codes(result.top[0], self.classes_), result.top[1])
-        self._voters = KnnLabeler(self.n_neighbors, metric=self.metric, unlabeled=self.unlabeled,
-                                  n_jobs=self.n_jobs).fit(X, self.transduction_)
+        self.top_ = TopLabels(labels_from_codes(result.top[0], self.classes_, self.unlabeled), result.top[1])
+        # Of class numbers, so that a row without a label is no voter whatever the labels are.
+        voters = KnnLabeler(self.n_neighbors, metric=self.metric, n_jobs=self.n_jobs)
+        self._voters = voters.fit(X, result.labels) if (result.labels >= 0).any() else None
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -78,4 +79,9 @@ class LabelPropagator(Estimator):
     def predict_with_confidence(self, X: ArrayLike) -> Prediction:
         """Labels of new rows, their shares of the vote, and the lead over the second."""
         self._require_fitted("_voters")
-        return self._voters.predict_with_confidence(X)
+        if self._voters is None:  # every row abstained, so all new ones do
+            m = len(self._check_rows(X, fitting=False))
+            codes, none = np.full(m, -1, np.int32), np.zeros(m, np.float32)
+            return Prediction(labels_from_codes(codes, self.classes_, self.unlabeled), none, none.copy())
+        voted = self._voters.predict_with_confidence(X)
+        return voted._replace(labels=labels_from_codes(voted.labels.astype(np.int32), self.classes_, self.unlabeled))

@@ -13,7 +13,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ _MAX_DESCRIPTION = 280
 
 # Neighbours that the page lists for each point, at 4 bytes each; the second number above 100,000 points.
 _MAX_NEIGHBORS, _MAX_NEIGHBORS_BIG = 15, 10
+# The same where voters are listed beside them, and how many of these: 40 bytes a point in all, as without.
+_MAX_NEIGHBORS_BESIDE, _MAX_VOTERS, _MAX_VOTERS_BIG = 6, 15, 4
 
 # Written as JSON escapes, so that no text can end the script element that carries it or be read as markup.
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
@@ -89,7 +91,7 @@ class Neighbors:
     """Each point's nearest others, nearest first. ``rows``: integers of shape ``(n, k)``, -1 where there are fewer.
 
     ``similarity``: of the same shape, 1 for alike and 0 for unrelated, or None. The page shows the first 15,
-    above 100,000 points the first 10.
+    above 100,000 points the first 10, or 6 and 4 voters.
     """
 
     rows: Any
@@ -107,13 +109,19 @@ class Votes:
     shares: Any
 
 
+# What a compact page leaves out.
+_NOT_COMPACT = ("snippets", "urls", "ids", "neighbors", "votes", "voters")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """All that one map's page says.
 
     `x` and `y` are the points' coordinates, shape ``(n,)``; every other sequence has n entries too. `levels` go from
-    coarse to fine. Of each snippet, the article's text, the page keeps `text_length` characters. What doesn't fit is
-    refused with ``ValueError`` when the page is made.
+    coarse to fine. Of each snippet, the article's text, the page keeps `text_length` characters. `voters` are the
+    labelled points that each point's votes came from, where they are not its first neighbours. A `compact` page leaves
+    out texts, links, ids, neighbours and votes, compresses titles and codes, and rounds numbers to 65,534 steps: about
+    20 bytes a point and its title. What doesn't fit is refused with ``ValueError`` when the page is made.
     """
 
     x: Any
@@ -127,11 +135,16 @@ class Page:
     levels: Sequence[Level] = ()
     neighbors: Neighbors | None = None
     votes: Votes | None = None
+    voters: Neighbors | None = None
     name: str = "Knowledge map"
     description: str = ""
+    compact: bool = False
 
     def payload(self) -> dict[str, Any]:
         """What `python/viewer/src/data.ts` reads."""
+        if self.compact:
+            kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_COMPACT}
+            return _compacted(Page(**kept | {"compact": False}).payload())
         across, up = _coordinates("x", self.x), _coordinates("y", self.y)
         n = len(across)
         for field in ("y", "titles", "snippets", "urls", "ids"):
@@ -153,7 +166,12 @@ class Page:
             "ids": None if self.ids is None else _deflated(_texts(self.ids, _MAX_TITLE)),
             "columns": [_column(column, n) for column in self.columns],
             "levels": [_level(level, n, coarser) for coarser, level in zip(above, self.levels, strict=False)],
-            "neighbors": None if self.neighbors is None else _neighbors(self.neighbors, n),
+            "neighbors": None if self.neighbors is None else _neighbors(
+                "neighbors", self.neighbors, n,
+                _MAX_NEIGHBORS if n <= 100_000 else
+                _MAX_NEIGHBORS_BIG if self.voters is None else _MAX_NEIGHBORS_BESIDE),
+            "voters": None if self.voters is None else _neighbors(
+                "voters", self.voters, n, _MAX_VOTERS if n <= 100_000 else _MAX_VOTERS_BIG),
             "votes": None if self.votes is None else _votes(self.votes, self.columns, n),
         }
 
@@ -251,6 +269,38 @@ def _pack(values: np.ndarray, kind: Literal["f32", "u8", "u16", "u32"]) -> dict[
     return {"type": kind, "data": base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")}
 
 
+def _compacted(payload: dict[str, Any]) -> dict[str, Any]:
+    """The same with everything that lies there by the point made small."""
+    x, y = (_steps(_unpacked(payload[axis]), -0.5, 0.5) for axis in ("x", "y"))
+    columns = [column | ({"codes": _squeezed(column["codes"])} if column["kind"] == "category" else
+                         {"values": _squeezed(_steps(_unpacked(column["values"])))}) for column in payload["columns"]]
+    levels = [level | {"codes": _squeezed(level["codes"])} for level in payload["levels"]]
+    return payload | {"x": x, "y": y, "titles": _deflated(payload["titles"]), "columns": columns, "levels": levels}
+
+
+def _unpacked(packed: Mapping[str, Any]) -> np.ndarray:
+    values = np.frombuffer(base64.b64decode(packed["data"]), {"f32": "<f4", "u16": "<u2"}[packed["type"]])
+    return values.astype(np.float64) / 65535 - 0.5 if packed["type"] == "u16" else values.astype(np.float64)
+
+
+def _steps(values: np.ndarray, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+    """Numbers in steps of a 65,534th of their range, from 1 on; 0 is none."""
+    known = values[np.isfinite(values)]
+    low = float(known.min(initial=np.inf)) if low is None else low
+    high = float(known.max(initial=-np.inf)) if high is None else high
+    if not low <= high:
+        low = high = 0.0
+    share = np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+    steps = np.where(np.isfinite(values), 1 + np.rint(65534 * np.nan_to_num(share)), 0)
+    return _pack(steps, "u16") | {"low": low, "high": high}
+
+
+def _squeezed(packed: dict[str, Any]) -> dict[str, Any]:
+    """Compressed, where that makes it smaller."""
+    small = base64.b64encode(zlib.compress(base64.b64decode(packed["data"]), 6)).decode("ascii")
+    return packed | {"data": small, "deflated": True} if len(small) < len(packed["data"]) else packed
+
+
 def _pack_codes(codes: np.ndarray, n_names: int) -> dict[str, str]:
     """Codes with 1 added, so that -1 (none) is 0, in the smallest type that holds them."""
     return _pack(codes + 1, "u8" if n_names < 2**8 else "u16" if n_names < 2**16 else "u32")
@@ -264,17 +314,16 @@ def _integers(what: str, values: Any, n: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _neighbors(neighbors: Neighbors, n: int) -> dict[str, Any]:
-    rows = _integer_table("neighbors.rows", neighbors.rows, n)
-    kept = _MAX_NEIGHBORS if n <= 100_000 else _MAX_NEIGHBORS_BIG
+def _neighbors(what: str, neighbors: Neighbors, n: int, kept: int) -> dict[str, Any]:
+    rows = _integer_table(f"{what}.rows", neighbors.rows, n)
     rows = rows[:, :kept]
     outside = np.argwhere((rows < -1) | (rows >= n))
     if len(outside):
         row, place = outside[0]
-        raise ValueError(f"neighbors.rows holds {rows[row, place]} in row {row}, but there are {n} rows; -1 is none")
+        raise ValueError(f"{what}.rows holds {rows[row, place]} in row {row}, but there are {n} rows; -1 is none")
     similarity = neighbors.similarity
     if similarity is not None:
-        similarity = _pack_shares("neighbors.similarity", np.asarray(similarity)[:, :kept], rows)
+        similarity = _pack_shares(f"{what}.similarity", np.asarray(similarity)[:, :kept], rows)
     # Rows lie three bytes each, least first, with 1 added so that none is 0; maps past 16 million rows take four.
     width = 3 if n < 2**24 - 1 else 4
     data = (rows.astype(np.int64) + 1).astype("<u4").reshape(-1, 1).view("u1")[:, :width]

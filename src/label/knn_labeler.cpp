@@ -83,7 +83,16 @@ struct KnnLabeler::Impl {
     knn.search = Search::approximate;
     knn.threads = s.options.threads;
     knn.progress = s.options.progress;
-    index.emplace(s.data, knn);
+    VoterIndex& held = s.index;
+    if (held.leaders.empty()) {
+      index.emplace(s.data, knn);
+      const KnnIndexState& built = index->state();
+      held = {built.leaders, built.cells, built.probes, built.recall};
+      if (held.leaders.empty()) index.reset();  // so few rows that it looks at all: without it too
+    } else {
+      index.emplace(KnnIndex::from_state(
+          {knn, s.data.clone(), held.leaders, held.cells, held.probes, held.recall}));
+    }
   }
 
   label::ClassesOf classes() const {
@@ -103,8 +112,16 @@ struct KnnLabeler::Impl {
     }
   }
 
-  std::size_t kept_classes(std::size_t wanted) const {
-    return std::max<std::size_t>(2, std::max(wanted, s.options.top_k));
+  /// Best classes looked at of each row.
+  std::size_t kept_classes() const {
+    const std::size_t few = std::max<std::size_t>(2, s.options.top_k);
+    if (!s.multi_label) return few;
+    // With several labels a row each class that got a vote stands alone.
+    std::size_t most = 1;
+    for (std::size_t i = 0; i < s.classes.size(); ++i) {
+      most = std::max(most, s.classes.of(i).size());
+    }
+    return std::max(few, std::min(s.n_classes, most * s.options.n_neighbors));
   }
 
   /// Rows voted on at a time, so that memory does not grow with rows × voters.
@@ -145,6 +162,41 @@ struct KnnLabeler::Impl {
       use(begin, query(rows, begin, end, s.options.n_neighbors));
     }
   }
+
+  /// The same for voters that are known: numbers of the rows given to `fit`.
+  template <class Use>
+  void for_blocks(const KnnGraph& voters, const Use& use) const {
+    if (s.data.empty()) {
+      throw std::invalid_argument("the labeler is not fitted: call fit(data, classes) first");
+    }
+    const std::size_t step = block_rows();
+    const std::size_t k = voters.n_neighbors();
+    for (std::size_t begin = 0; begin < voters.size(); begin += step) {
+      const std::size_t m = std::min(voters.size() - begin, step);
+      KnnGraph part{{m, k}, {m, k}};
+      for (std::size_t i = 0; i < m * k; ++i) {
+        part.indices.data()[i] = place(voters.indices.row(begin)[i]);
+        part.distances.data()[i] = voters.distances.row(begin)[i];
+      }
+      use(begin, part);
+    }
+  }
+
+  /// Where a row given to `fit` lies in `data`; -1 for none.
+  std::int32_t place(std::int32_t number) const {
+    if (number < 0) return -1;
+    const auto at = std::lower_bound(s.numbers.begin(), s.numbers.end(), number);
+    if (at == s.numbers.end() || *at != number) {
+      throw std::invalid_argument("row " + std::to_string(number) +
+                                  " is none of the labelled rows given to fit");
+    }
+    return static_cast<std::int32_t>(at - s.numbers.begin());
+  }
+
+  template <class Blocks>
+  LabelPrediction decide(std::size_t m, const Blocks& for_blocks) const;
+  template <class Blocks>
+  MultiLabelPrediction decide_sets(std::size_t m, const Blocks& for_blocks) const;
 
   label::Votes count(const KnnGraph& graph, std::size_t keep, Workers& workers) const {
     const auto weights = label::weigh_voters(graph, classes(), s.options, workers);
@@ -218,7 +270,7 @@ struct KnnLabeler::Impl {
       }
     }
     Workers workers(s.options.threads);
-    const label::Votes votes = count(others, kept_classes(0), workers);
+    const label::Votes votes = count(others, kept_classes(), workers);
     LabelSets truth;
     for (const std::int32_t row : sample) {
       const auto own = classes().of(static_cast<std::size_t>(row));
@@ -254,19 +306,27 @@ void KnnLabeler::fit_sets(MatrixView<const float> data, const LabelSets& classes
 }
 
 LabelPrediction KnnLabeler::predict(MatrixView<const float> rows) const {
-  const LabelerState& s = impl_->s;
   impl_->check(rows);
+  return impl_->decide(rows.rows, [&](const auto& use) { impl_->for_blocks(rows, use); });
+}
+
+LabelPrediction KnnLabeler::predict_by(const KnnGraph& voters) const {
+  return impl_->decide(voters.size(), [&](const auto& use) { impl_->for_blocks(voters, use); });
+}
+
+template <class Blocks>
+LabelPrediction KnnLabeler::Impl::decide(std::size_t m, const Blocks& for_blocks) const {
   if (s.multi_label) {
     throw std::invalid_argument("the labeler was fitted with several labels a row: predict_sets");
   }
   LabelPrediction all;
-  all.labels.reserve(rows.rows);
-  all.confidence.reserve(rows.rows);
-  all.margin.reserve(rows.rows);
-  all.top = {{rows.rows, s.options.top_k}, {rows.rows, s.options.top_k}};
+  all.labels.reserve(m);
+  all.confidence.reserve(m);
+  all.margin.reserve(m);
+  all.top = {{m, s.options.top_k}, {m, s.options.top_k}};
   Workers workers(s.options.threads);
-  impl_->for_blocks(rows, [&](std::size_t begin, const KnnGraph& graph) {
-    const label::Votes votes = impl_->count(graph, impl_->kept_classes(0), workers);
+  for_blocks([&](std::size_t begin, const KnnGraph& graph) {
+    const label::Votes votes = count(graph, kept_classes(), workers);
     const LabelPrediction part = label::decide(votes, s.options, s.calibration);
     all.labels.insert(all.labels.end(), part.labels.begin(), part.labels.end());
     all.confidence.insert(all.confidence.end(), part.confidence.begin(), part.confidence.end());
@@ -278,21 +338,24 @@ LabelPrediction KnnLabeler::predict(MatrixView<const float> rows) const {
 }
 
 MultiLabelPrediction KnnLabeler::predict_sets(MatrixView<const float> rows) const {
-  const LabelerState& s = impl_->s;
   impl_->check(rows);
+  return impl_->decide_sets(rows.rows, [&](const auto& use) { impl_->for_blocks(rows, use); });
+}
+
+MultiLabelPrediction KnnLabeler::predict_sets_by(const KnnGraph& voters) const {
+  return impl_->decide_sets(voters.size(),
+                            [&](const auto& use) { impl_->for_blocks(voters, use); });
+}
+
+template <class Blocks>
+MultiLabelPrediction KnnLabeler::Impl::decide_sets(std::size_t m, const Blocks& for_blocks) const {
   MultiLabelPrediction all;
-  all.top = {{rows.rows, s.options.top_k}, {rows.rows, s.options.top_k}};
+  all.top = {{m, s.options.top_k}, {m, s.options.top_k}};
   Workers workers(s.options.threads);
   const float least = std::max(s.options.min_confidence, s.calibration.threshold);
-  // All classes that got a vote are looked at.
-  std::size_t most = 1;
-  for (std::size_t i = 0; i < s.classes.size(); ++i) {
-    most = std::max(most, s.classes.of(i).size());
-  }
-  const std::size_t keep =
-      std::max(impl_->kept_classes(0), std::min(s.n_classes, most * s.options.n_neighbors));
-  impl_->for_blocks(rows, [&](std::size_t begin, const KnnGraph& graph) {
-    const label::Votes votes = impl_->count(graph, keep, workers);
+  const std::size_t keep = kept_classes();
+  for_blocks([&](std::size_t begin, const KnnGraph& graph) {
+    const label::Votes votes = count(graph, keep, workers);
     for (std::size_t i = 0; i < votes.nearest.size(); ++i) {
       for (std::size_t t = 0; t < votes.top.classes.cols(); ++t) {
         const std::int32_t c = votes.top.classes(i, t);
@@ -377,6 +440,19 @@ Matrix KnnLabeler::voter_weights(const KnnGraph& voters) const {
     }
   }
   return shares;
+}
+
+LabelSets KnnLabeler::classes_of(std::span<const std::int32_t> rows) const {
+  LabelSets sets;
+  for (const std::int32_t row : rows) {
+    const std::int32_t at = impl_->place(row);
+    if (at >= 0) {
+      const auto own = impl_->s.classes.of(static_cast<std::size_t>(at));
+      sets.classes.insert(sets.classes.end(), own.begin(), own.end());
+    }
+    sets.offsets.push_back(static_cast<std::int64_t>(sets.classes.size()));
+  }
+  return sets;
 }
 
 std::size_t KnnLabeler::n_classes() const { return impl_->s.n_classes; }

@@ -1,6 +1,7 @@
 #include "label/names.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <unordered_map>
 #include <unordered_set>
@@ -12,8 +13,6 @@ namespace knowmap::label {
 
 namespace {
 
-constexpr std::size_t kMostWords = 4;
-constexpr std::size_t kMostWithGrammar = 6;
 constexpr std::size_t kMostTitleBytes = 90;
 /// A second phrase joins the first where the first covers less than this, the two
 /// tell the region from the rest so much better than the first alone, and the
@@ -101,7 +100,10 @@ class Namer {
     const LevelToName& level = levels_[l];
     for (std::size_t r = 0; r < level.kept.size(); ++r) {
       const std::string& name = level.kept[r];
-      if (name.empty() || is_name_above(l, r, name) || !taken.insert(fold(name)).second) continue;
+      if (name.empty() || count_words(name) > kMostWords || is_name_above(l, r, name) ||
+          !taken.insert(fold(name)).second) {
+        continue;
+      }
       names[r] = name;
       const std::string folded = fold(name);
       for (const Candidate& c : level.candidates[r].best) {
@@ -183,8 +185,8 @@ class Namer {
       if (!name.empty()) continue;
       const std::uint32_t phrase = level.candidates[bid.region].best[bid.candidate].phrase;
       const std::string shown = capitalized(spelling_.at(phrase));
-      if (shown.empty() || used.contains(phrase) || is_name_above(l, bid.region, shown) ||
-          !taken.insert(fold(shown)).second) {
+      if (shown.empty() || count_words(shown) > kMostWords || used.contains(phrase) ||
+          is_name_above(l, bid.region, shown) || !taken.insert(fold(shown)).second) {
         continue;
       }
       used.insert(phrase);
@@ -193,7 +195,7 @@ class Namer {
       chosen_[l][bid.region].phrases = {phrase};
     }
     for (std::size_t r = 0; r < names.size(); ++r) {
-      if (names[r].empty() || (!level.kept.empty() && !level.kept[r].empty())) continue;
+      if (names[r].empty() || (!level.kept.empty() && names[r] == level.kept[r])) continue;
       const Candidates& candidates = level.candidates[r];
       const std::size_t one = first[r];
       const Phrase& main = table_.phrases[candidates.best[one].phrase];
@@ -207,7 +209,9 @@ class Namer {
           continue;
         }
         if (adjusted[r][c] == 0 || used.contains(candidates.best[c].phrase)) continue;
-        if (main.length + other.length > kMostWords || share_content(corpus_, main, other)) {
+        const std::string& second = spelling_.at(candidates.best[c].phrase);
+        if (second.empty() || count_words(names[r]) + count_words(second) > kMostWords ||
+            share_content(corpus_, main, other)) {
           continue;
         }
         const double better = telling(candidates, one, c) / telling(candidates, one, one);
@@ -280,6 +284,9 @@ class Namer {
 
   bool is_name_above(std::size_t l, std::size_t r, std::string_view name) const {
     const std::string folded = fold(name);
+    if (const auto& barred = levels_[l].barred; !barred.empty()) {
+      if (std::find(barred[r].begin(), barred[r].end(), folded) != barred[r].end()) return true;
+    }
     for (std::size_t level = l; level > 0; --level) {
       r = static_cast<std::size_t>(levels_[level].parent[r]);
       if (fold(names_[level - 1][r]) == folded) return true;
@@ -288,12 +295,17 @@ class Namer {
   }
 
   std::string fall_back(std::size_t l, std::size_t r, std::unordered_set<std::string>& taken) {
+    // A title that fits whole before one that must be cut.
     for (const auto& source : {titles_, texts_}) {
-      if (source.empty()) continue;
-      for (const std::int64_t row : levels_[l].rows[r]) {
-        const std::string name = short_title(source[static_cast<std::size_t>(row)]);
-        if (name.empty() || is_name_above(l, r, name)) continue;
-        if (taken.insert(fold(name)).second) return name;
+      for (const bool whole : {true, false}) {
+        if (source.empty()) continue;
+        for (const std::int64_t row : levels_[l].rows[r]) {
+          const std::string_view text = source[static_cast<std::size_t>(row)];
+          if (is_short(text) != whole) continue;
+          const std::string name = short_title(text);
+          if (name.empty() || is_name_above(l, r, name)) continue;
+          if (taken.insert(fold(name)).second) return name;
+        }
       }
     }
     for (std::size_t number = r + 1;; ++number) {
@@ -327,17 +339,44 @@ class Namer {
 
 }  // namespace
 
-std::string short_title(std::string_view title) {
-  // "Mercury (planet)" is Mercury to a reader who sees where it stands.
+std::size_t count_words(std::string_view name) {
+  std::size_t words = 0;
+  for (std::size_t at = 0; at < name.size();) {
+    const std::size_t end = std::min(name.find(' ', at), name.size());
+    const std::string_view part = name.substr(at, end - at);
+    at = end + 1;
+    WordReader reader(part);
+    std::string_view word;
+    Gap gap = Gap::space;
+    const bool digit = std::any_of(part.begin(), part.end(), [](char c) {
+      return std::isdigit(static_cast<unsigned char>(c)) != 0;
+    });
+    if (digit || reader.next(word, gap)) ++words;
+  }
+  return words;
+}
+
+namespace {
+
+/// What a title says before a bracket: "Mercury (planet)" is Mercury to a reader
+/// who sees where it stands.
+std::string before_bracket(std::string_view title) {
   title = title.substr(0, 400);
   const std::size_t bracket = title.find(" (");
   if (bracket != std::string_view::npos && bracket > 0) title = title.substr(0, bracket);
-  const std::string whole = clean(title);
-  // Words of grammar don't count: "Cinema of the United States" is three. They
-  // don't end a title that is cut: "A Study of the", but "Things Fall Apart".
-  std::size_t words = 0;
-  std::size_t all = 0;
-  std::size_t said = 0;  // behind the last word that counts
+  return clean(title);
+}
+
+}  // namespace
+
+bool is_short(std::string_view title) {
+  const std::string whole = before_bracket(title);
+  return count_words(whole) <= kMostWords && whole.size() <= kMostTitleBytes;
+}
+
+std::string short_title(std::string_view title) {
+  const std::string whole = before_bracket(title);
+  std::size_t said = 0;  // behind the last word that is not of grammar
   std::size_t end = 0;   // behind the last word
   WordReader reader(whole);
   std::string_view word;
@@ -348,23 +387,23 @@ std::string short_title(std::string_view title) {
     unsigned known = 0;
     for (const std::uint16_t classes : word_classes(fold(word))) known |= classes;
     const auto behind = static_cast<std::size_t>(word.data() + word.size() - whole.data());
-    const bool counts = (known & kStop) == 0;
     // Writing without blanks is cut by length.
-    if ((counts && words == kMostWords) || (!is_unspaced(word) && ++all > kMostWithGrammar) ||
+    if (count_words(std::string_view(whole).substr(0, behind)) > kMostWords ||
         (behind > kMostTitleBytes && end > 0)) {
+      // "A Study of the" is no name, but "Things Fall Apart" is whole.
       end = said > 0 ? said : end;
       whole_title = false;
       break;
     }
     end = behind;
-    if (!counts) continue;
+    if ((known & kStop) != 0) continue;
     said = behind;
-    if (!is_unspaced(word)) ++words;
     says_something = says_something || (known & kEmpty) == 0;
   }
   if (!says_something) return {};
-  // Numbers are no words, but "Apollo 11" ends with one.
-  if (whole_title && whole.find_first_not_of(" 0123456789", end) == std::string::npos) {
+  // Numbers are no words to the reader of words, but "Apollo 11" ends with one.
+  if (whole_title && count_words(whole) <= kMostWords &&
+      whole.find_first_not_of(" 0123456789", end) == std::string::npos) {
     end = whole.size();
   }
   std::string cut = whole.substr(0, end);

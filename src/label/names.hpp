@@ -16,6 +16,8 @@ struct LevelToName {
   std::vector<std::int32_t> parent;             // in the level above, -1 at the top
   std::vector<std::vector<std::int64_t>> rows;  // of each region, most typical first
   std::vector<std::string> kept;                // names that stay, "" = to be found; or empty
+  // Of each region, folded: names that it may not have beside those above it; or empty.
+  std::vector<std::vector<std::string>> barred = {};
 };
 
 struct LevelNames {
@@ -34,8 +36,19 @@ std::vector<LevelNames> name_levels(const Corpus& corpus, const PhraseTable& tab
                                     std::span<const std::string_view> titles, std::size_t n_phrases,
                                     Workers& workers, Monitor& monitor);
 
-/// At most four words of a title or text, at most six with those of grammar, fit to be
-/// shown; "" where it holds no word that says something.
+/// Most words of a name.
+inline constexpr std::size_t kMostWords = 4;
+
+/// Words as a reader counts them: what blanks part, with a letter or digit in it.
+/// So "of" is one, "rock-and-roll" is one, and "&" is none. Writing without blanks
+/// is one word.
+std::size_t count_words(std::string_view name);
+
+/// A title or the beginning of a text as a name: what stands before a bracket, at
+/// most four words, the last of them no word of grammar where it had to be cut; ""
+/// where no word says something, or nothing is left.
 std::string short_title(std::string_view title);
+/// Whether `short_title` keeps all of it.
+bool is_short(std::string_view title);
 
 }  // namespace knowmap::label

@@ -12,6 +12,7 @@
 #include "label/names.hpp"
 #include "label/phrases.hpp"
 #include "label/region_parts.hpp"
+#include "label/text_words.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap {
@@ -193,11 +194,27 @@ void find_parents(RegionLevel& level, const RegionLevel& above) {
   }
 }
 
+/// Of each cell the names of the regions that it lies in, folded. `levels` are whole:
+/// the cell's parent is one of the last of them.
+std::vector<std::vector<std::string>> names_above(const RegionLevel& grid,
+                                                  std::span<const RegionLevel> levels) {
+  std::vector<std::vector<std::string>> names(grid.regions.size());
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    std::int32_t region = grid.regions[c].parent;
+    for (std::size_t l = levels.size(); l-- > 0 && region >= 0;) {
+      const Region& of = levels[l].regions[static_cast<std::size_t>(region)];
+      names[c].push_back(label::fold(of.name));
+      region = of.parent;
+    }
+  }
+  return names;
+}
+
 /// Names, phrases, exemplars and places of regions whose rows are settled.
 void describe(std::vector<RegionLevel>& levels, MatrixView<const float> map,
               MatrixView<const float> embedding, std::span<const std::string_view> texts,
               std::span<const std::string_view> titles, const RegionOptions& options,
-              Workers& workers, Monitor& monitor) {
+              Workers& workers, Monitor& monitor, std::span<const RegionLevel> above = {}) {
   const auto kept = label::earlier_names(levels, options.earlier, options.earlier_rows);
   const label::Corpus corpus = label::read_corpus(texts, titles, workers, monitor);
   const label::PhraseTable table = label::find_phrases(corpus, workers, monitor);
@@ -219,6 +236,7 @@ void describe(std::vector<RegionLevel>& levels, MatrixView<const float> map,
       to_name[l].parent.push_back(l == 0 ? -1 : region.parent);
     }
     to_name[l].kept = kept[l];
+    if (!above.empty()) to_name[l].barred = names_above(levels[l], above);
   }
   const auto names = label::name_levels(corpus, table, to_name, texts, titles, options.n_phrases,
                                         workers, monitor);
@@ -298,7 +316,7 @@ RegionLevel name_grid(MatrixView<const float> map, MatrixView<const float> embed
   std::vector<RegionLevel> grid(1);
   grid[0] = cut_grid(map, rows, columns);
   if (!levels.empty()) find_parents(grid[0], levels.back());
-  describe(grid, map, embedding, texts, titles, options, workers, monitor);
+  describe(grid, map, embedding, texts, titles, options, workers, monitor, levels);
   monitor.finish();
   return std::move(grid[0]);
 }

@@ -15,13 +15,31 @@ namespace {
 
 constexpr std::size_t kMostBytes = 200;
 
+/// Whether a region within this one, at any depth, has the name.
+bool is_name_within(const std::vector<RegionLevel>& levels, std::size_t l, std::size_t r,
+                    const std::string& folded) {
+  std::vector<bool> inside(levels[l].regions.size(), false);
+  inside[r] = true;
+  for (std::size_t below = l + 1; below < levels.size(); ++below) {
+    const auto& regions = levels[below].regions;
+    std::vector<bool> next(regions.size(), false);
+    for (std::size_t part = 0; part < regions.size(); ++part) {
+      const std::int32_t parent = regions[part].parent;
+      if (parent < 0 || !inside[static_cast<std::size_t>(parent)]) continue;
+      if (label::fold(regions[part].name) == folded) return true;
+      next[part] = true;
+    }
+    inside = std::move(next);
+  }
+  return false;
+}
+
 /// Why an answer is no name; "" where it is one.
 std::string what_is_wrong(std::string_view name) {
   if (name.empty()) return "it is empty";
   if (name.size() > kMostBytes) return "it is longer than " + std::to_string(kMostBytes) + " bytes";
-  const std::string shown = label::short_title(name);
-  if (shown.empty()) return "it says nothing of a subject";
-  if (label::fold(shown) != label::fold(name)) return "it has more than four words";
+  if (label::count_words(name) > label::kMostWords) return "it has more than four words";
+  if (label::short_title(name).empty()) return "it says nothing of a subject";
   return {};
 }
 
@@ -78,6 +96,10 @@ std::size_t rename_regions(std::vector<RegionLevel>& levels,
       if (wrong.empty() && !own && taken.contains(folded)) wrong = "another region has it";
       if (wrong.empty() && std::find(above.begin(), above.end(), folded) != above.end()) {
         wrong = "a region above has it";
+      }
+      // A part whose own answer is to come may fail to get one, and keep what it has.
+      if (wrong.empty() && !own && is_name_within(levels, l, r, folded)) {
+        wrong = "a region within it has it";
       }
       if (!wrong.empty()) {
         complain("the namer's '" + answer.substr(0, kMostBytes) + "' will not do: " + wrong);

@@ -81,6 +81,8 @@ void save_labeler(const KnnLabeler& labeler, const std::filesystem::path& file,
       {"threshold", c.threshold},
       {"coverage", c.coverage},
       {"error", c.error},
+      {"index_probes", s.index.probes},
+      {"index_recall", s.index.recall},
       {"class_names", class_names}};
   std::vector<store::ArrayToWrite> arrays = {
       {"data", store::Element::float32, {s.data.rows(), s.data.cols()}, s.data.data()},
@@ -92,7 +94,9 @@ void save_labeler(const KnnLabeler& labeler, const std::filesystem::path& file,
       array("spreads", c.spreads),
       array("precision", c.precision),
       array("score", c.score),
-      array("right", c.right)};
+      array("right", c.right),
+      array("index_leaders", s.index.leaders),
+      array("index_cells", s.index.cells)};
   std::erase_if(
       arrays, [](const store::ArrayToWrite& a) { return a.shape[0] == 0 && a.name != "classes"; });
   const store::Directory folder(folder_of(file));
@@ -152,6 +156,12 @@ SavedLabeler load_labeler(const std::filesystem::path& file) {
     c.threshold = number<float>(about, "threshold");
     c.coverage = number<float>(about, "coverage");
     c.error = number<float>(about, "error");
+    if (learnt("index_leaders")) {  // else the index is built anew, where there was one
+      s.index.leaders = read<std::int32_t>(shard, "index_leaders");
+      s.index.cells = read<std::int32_t>(shard, "index_cells");
+      s.index.probes = number<std::size_t>(about, "index_probes");
+      s.index.recall = number<double>(about, "index_recall");
+    }
     auto names = number<std::vector<std::string>>(about, "class_names");
     return {KnnLabeler::from_state(std::move(s)), std::move(names)};
   } catch (const nlohmann::json::exception& error) {

@@ -104,7 +104,28 @@ class MapRun {
     if (!input_.classes.empty()) {
       vote_labels();
     }
-    if (options_.umap.n_components == 2) find_regions();
+    if (options_.umap.n_components != 2) return;
+    find_regions();
+    if (options_.grid_rows > 0 || options_.grid_columns > 0) find_grid();
+  }
+
+  void find_grid() {
+    Fingerprint key = regions_key();
+    key["grid"] =
+        std::to_string(options_.grid_rows) + " x " + std::to_string(options_.grid_columns);
+    std::string names;  // of the regions, which no cell may have
+    for (const RegionLevel& level : map_.levels) {
+      for (const Region& region : level.regions) names += region.name + "\n";
+    }
+    key["names"] = content_hash(names);
+    if (const auto held = store_.get_stage(kGridStage, key)) {
+      map_.reused.emplace_back(kGridStage);
+      map_.grid = decode_grid(*held);
+      return;
+    }
+    map_.grid = name_grid(map_.coordinates, rows(), input_.texts, input_.titles, options_.grid_rows,
+                          options_.grid_columns, map_.levels, options_.regions);
+    store_.put_stage(kGridStage, key, encode_grid(map_.grid));
   }
 
   void find_regions() {
@@ -224,7 +245,7 @@ class MapRun {
     std::string sizes;
     for (const std::size_t size : r.level_sizes) sizes += std::to_string(size) + " ";
     return {{"layout", content_hash(layout_key())},
-            {"format", "3"},
+            {"format", "4"},
             {"titles", hash_of(input_.titles)},
             {"level_sizes", sizes},
             {"min_region_size", std::to_string(r.min_region_size)},

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "knowmap/error.hpp"
 #include "pipeline/stage_codec.hpp"
 
 namespace knowmap {
@@ -15,6 +16,8 @@ namespace {
 
 constexpr const char* kTexts = "texts_of_rows";
 constexpr const char* kNames = "names";
+constexpr const char* kCells = "cells";
+constexpr const char* kParents = "regions_of_cells";
 
 template <class T>
 const std::vector<T>* values(const StageResult& result, const char* name) {
@@ -25,6 +28,7 @@ const std::vector<T>* values(const StageResult& result, const char* name) {
 Fingerprint names_key(const Fingerprint& regions_key, const std::string& namer, bool all_asked) {
   return {{kRegionsStage, content_hash(regions_key)},
           {"namer", namer},
+          {"format", "2"},
           {"asked", all_asked ? "all" : "some"}};
 }
 
@@ -99,6 +103,38 @@ StageResult encode_regions_of(const std::vector<RegionLevel>& levels,
   texts.shape = {text_hashes.size()};
   texts.values = std::vector<std::int64_t>(text_hashes.begin(), text_hashes.end());
   return result;
+}
+
+StageResult encode_grid(const RegionLevel& grid) {
+  RegionLevel cells = grid;
+  std::vector<std::int32_t> numbers;
+  std::vector<std::int32_t> parents;
+  for (Region& cell : cells.regions) {
+    numbers.push_back(cell.cell);
+    parents.push_back(cell.parent);
+    cell.parent = -1;  // it is in no level of this result
+  }
+  StageResult result = encode_regions({cells});
+  for (auto [name, list] : {std::pair(kCells, &numbers), std::pair(kParents, &parents)}) {
+    result[name].shape = {list->size()};
+    result[name].values = std::move(*list);
+  }
+  return result;
+}
+
+RegionLevel decode_grid(const StageResult& result) {
+  std::vector<RegionLevel> levels = decode_regions(result);
+  const auto* numbers = values<std::int32_t>(result, kCells);
+  const auto* parents = values<std::int32_t>(result, kParents);
+  if (levels.size() != 1 || numbers == nullptr || parents == nullptr ||
+      numbers->size() != levels[0].regions.size() || parents->size() != numbers->size()) {
+    throw CheckpointError("the grid kept in the store does not fit together; build it again");
+  }
+  for (std::size_t c = 0; c < numbers->size(); ++c) {
+    levels[0].regions[c].cell = (*numbers)[c];
+    levels[0].regions[c].parent = (*parents)[c];
+  }
+  return std::move(levels[0]);
 }
 
 bool name_by_namer(std::vector<RegionLevel>& levels, const Fingerprint& regions_key,

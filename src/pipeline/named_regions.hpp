@@ -13,6 +13,7 @@ namespace knowmap {
 
 inline constexpr const char* kRegionsStage = "regions";
 inline constexpr const char* kRegionNamesStage = "region_names";
+inline constexpr const char* kGridStage = "grid";
 
 /// Regions that the store holds of an earlier state of the collection, named as
 /// a reader saw them.
@@ -33,6 +34,11 @@ EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view fo
 /// Regions and the texts that their rows were made from, as the store keeps them.
 StageResult encode_regions_of(const std::vector<RegionLevel>& levels,
                               std::span<const std::uint64_t> text_hashes);
+
+/// A grid's cells, their numbers and parents too, as the store keeps them.
+StageResult encode_grid(const RegionLevel& grid);
+/// Throws `CheckpointError` where the parts do not fit.
+RegionLevel decode_grid(const StageResult& result);
 
 /// A namer, as `MapOptions` has it.
 struct RegionNaming {

@@ -5,8 +5,8 @@
 Two comparisons: with the votes given (scikit-learn is handed the voters and distances that ours found, so that only
 the counting is compared), and with each finding its own neighbours (scikit-learn in float64). Then confidence and
 abstention, on each fifth held out in turn: the gap between confidence and the share right (expected calibration error,
-15 bins of equal size), and how much is labelled at a wanted error. Exit code 1 where the first differs, or the gap is
-above 0.03.
+15 bins of equal size), and how much is labelled at a wanted error. Exit code 1 where in the first a label differs, or a
+share by more than 1e-6, or the gap is above 0.03.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def main() -> int:
         differ, own_differ = labels != same_labels, labels != own_labels
         untied = int(np.sum(differ & ~tied(same_shares)))
         share_gap = float(np.abs(ours.predict_proba(rows[held]) - same_shares).max())
-        passed &= not differ.any()
+        equal = not differ.any() and share_gap <= 1e-6
+        passed &= equal
         result["weights"][weights] = {
             "accuracy": accuracy,
             "sklearn_accuracy": float(np.mean(own_labels == truth)),
@@ -145,7 +146,7 @@ def main() -> int:
                 f"{share_gap:.1e}",
                 f"{figures['equal_own_neighbours']:.4%} ({own_differ.sum()} differ, "
                 f"{figures['different_own_neighbours_untied']} of them no tie)",
-                harness.verdict(not differ.any()),
+                harness.verdict(equal),
             ]
         )
         if weights == "uniform":

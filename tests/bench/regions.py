@@ -1,6 +1,6 @@
 """Regions and their names beside BERTopic's topics, on the same embeddings; and a grid of named cells.
 
-    python tests/bench/regions.py --articles articles.parquet --rows minilm.npy --peer-python peers/bin/python
+    python tests/bench/regions.py --articles articles.parquet --store map --peer-python peers/bin/python
 
 Four fifths of the articles make regions, with as many of them as BERTopic finds topics, and the labels hidden; the rest
 is placed in them. Measures, all higher is better:
@@ -8,6 +8,10 @@ is placed in them. Measures, all higher is better:
     purity     share of the held-out articles whose label is that of most articles in their region
     coherence  NPMI of the pairs of a region's first ten phrases, over whole texts; mean over regions
     diversity  share of distinct phrases among those of all regions
+
+Then the levels of a map of all articles beside k-means with as many parts, on the map and on the embeddings: share of
+articles whose label is that of most in their region (nothing is held out). And pairs of names that say nearly the same,
+singular and plural, at one level or above one another.
 
 Phrases count as found in a text by their words, plural or singular. Exit code 1 where ours is below BERTopic's in one
 of them, or takes more than a tenth of its time.
@@ -31,9 +35,11 @@ import harness
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 
 import knowmap as km
 
+LEVELS = (10, 37, 140)
 EMPTY = re.compile(r"\b(various|misc|miscellaneous|other|others|diverse|general|assorted|unknown)\b", re.IGNORECASE)
 
 
@@ -88,10 +94,43 @@ def purity(groups: NDArray[Any], labels: NDArray[Any], placed: NDArray[Any], tru
     return float(np.mean([g in most and most[g] == t for g, t in zip(placed.tolist(), truth, strict=True)]))
 
 
+def beside_k_means(levels: Sequence[Any], coordinates: NDArray[Any], rows: NDArray[Any], labels: NDArray[Any],
+                   judged: NDArray[np.bool_]) -> list[list[Any]]:
+    """Regions, and the share of articles that their majority's label is right for: ours, k-means' on map and rows."""
+
+    def own(groups: NDArray[Any]) -> float:
+        return purity(groups[judged], labels[judged], groups[judged], labels[judged])
+
+    table = []
+    for level in levels:
+        k = len(level.regions)
+        means = [KMeans(k, n_init=3, random_state=0).fit_predict(given) for given in (coordinates, rows)]
+        table.append([k, own(level.assignment), *(own(groups) for groups in means)])
+    return table
+
+
+def near_repeats(levels: Sequence[Any]) -> list[tuple[str, str]]:
+    """Names whose words are the same but for number, at one level or one above the other."""
+    seen = []
+    for depth, level in enumerate(levels):
+        keys = [frozenset(words_of(region.name)) for region in level.regions]
+        seen += [(a.name, b.name) for (a, x), (b, y) in itertools.combinations(
+            zip(level.regions, keys, strict=True), 2) if x == y]
+        for region, key in zip(level.regions, keys, strict=True):
+            up, at = depth, region
+            while at.parent >= 0 and up > 0:
+                up, at = up - 1, levels[up - 1].regions[at.parent]
+                if key == frozenset(words_of(at.name)):
+                    seen.append((at.name, region.name))
+    return seen
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--articles", type=Path, required=True, help="Parquet with text, title and a label")
-    parser.add_argument("--rows", type=Path, required=True, help=".npy, their embeddings")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--store", help="folder of a store with their embeddings, e.g. a finished map's")
+    source.add_argument("--rows", type=Path, help="or the embeddings, .npy")
     parser.add_argument("--label", default="subject")
     parser.add_argument("--without", action="append", default=["Uncategorized"], help="labels not judged by")
     parser.add_argument("--peer-python", type=Path, help="a Python that has BERTopic; else --peer-json")
@@ -105,7 +144,8 @@ def main() -> int:
     table = pq.read_table(args.articles, columns=["text", "title", args.label])
     texts, titles, labels = (table.column(c).to_pylist() for c in ("text", "title", args.label))
     labels = np.asarray(labels, dtype=object)
-    rows = np.load(args.rows)
+    store = km.CheckpointStore(args.store, "r") if args.store else None
+    rows = store.read_rows(0, store.rows_held) if store else np.load(args.rows)
     number = np.arange(len(rows))
     fit, held = number[number % 5 != 0], number[number % 5 == 0]
     judged = held[[label not in args.without for label in labels[held]]]
@@ -115,8 +155,10 @@ def main() -> int:
         if args.peer_json is None:
             np.save(Path(folder) / "fit.npy", fit)
             np.save(Path(folder) / "held.npy", held)
-            harness.measure([args.peer_python, Path(__file__).with_name("peer_bertopic.py"), args.articles, args.rows,
-                             Path(folder) / "fit.npy", Path(folder) / "held.npy", out], peer=True)
+            np.save(Path(folder) / "rows.npy", rows)
+            given = [Path(folder) / f"{name}.npy" for name in ("rows", "fit", "held")]
+            script = Path(__file__).with_name("peer_bertopic.py")
+            harness.measure([args.peer_python, script, args.articles, *given, out], peer=True)
         peer = json.loads(out.read_text(encoding="utf-8"))
     topics = len(peer["words"])
 
@@ -170,6 +212,13 @@ def main() -> int:
     start = time.perf_counter()
     grid = km.name_grid(whole, texts, titles=titles, embedding=rows, rows=args.grid, columns=args.grid)
     grid_seconds = time.perf_counter() - start
+    known = np.array([label not in args.without for label in labels])
+    levels = km.name_regions(whole, texts, titles=titles, embedding=rows, level_sizes=LEVELS)
+    means = beside_k_means(levels, whole, rows, labels, known)
+    harness.print_table(["regions", "knowmap", "k-means on the map", "k-means on the embeddings"],
+                        [[k, *(f"{p:.3f}" for p in of)] for k, *of in means])
+    repeats = near_repeats(levels)
+    print(f"names that nearly repeat one another: {repeats or 'none'}\n")
     names = [r.name for r in grid.regions]
     cells = {"cells": args.grid**2, "with_articles": len(names), "named": sum(bool(n) for n in names),
              "numbered": sum(n.startswith("Region ") for n in names), "distinct": len({n.lower() for n in names}),
@@ -182,7 +231,10 @@ def main() -> int:
         for name, phrases in zip((r.name for r in level.regions), lists, strict=True):
             print(f"{name}: {', '.join(phrases)}")
         print(*names, sep="; ")
-    harness.write_json(args.out, {"machine": machine, "ours": ours, "peer": theirs, "grid": cells, "passed": passed})
+        for part in levels:
+            print("\n", *(r.name for r in part.regions), sep="; ")
+    harness.write_json(args.out, {"machine": machine, "ours": ours, "peer": theirs, "grid": cells, "k_means": means,
+                                  "near_repeats": repeats, "passed": passed})
     print(harness.verdict(passed))
     return 0 if passed else 1
 

@@ -73,16 +73,26 @@ TEST(Clean, HidesNothing) {
 
 TEST(ShortTitle, FourWordsThatSaySomething) {
   EXPECT_EQ(short_title("Mercury (planet)"), "Mercury");
-  // Words of grammar don't count, but don't end what is cut.
-  EXPECT_EQ(short_title("A history of the struggle for the freedom of trade"),
-            "A history of the struggle");
-  EXPECT_EQ(short_title("Alpha beta of gamma delta and epsilon"), "Alpha beta of gamma delta");
-  EXPECT_EQ(short_title("Cinema of the United States"), "Cinema of the United States");
+  // Words of grammar count, but don't end what is cut.
+  EXPECT_EQ(short_title("A history of the struggle for the freedom of trade"), "A history");
+  EXPECT_EQ(short_title("Alpha beta of gamma delta and epsilon"), "Alpha beta of gamma");
+  EXPECT_EQ(short_title("Rock-and-roll & the blues of Memphis"), "Rock-and-roll & the blues");
+  EXPECT_EQ(short_title("History of the 20th century"), "History");
   EXPECT_EQ(short_title("Things Fall Apart"), "Things Fall Apart");
   EXPECT_EQ(short_title("Apollo 11"), "Apollo 11");
   EXPECT_EQ(short_title("1984"), "");
   EXPECT_EQ(short_title("Various"), "");
   EXPECT_EQ(short_title("Other topics"), "");
+}
+
+TEST(CountWords, AsAReaderCounts) {
+  EXPECT_EQ(count_words("Plants & chemical elements"), 3u);
+  EXPECT_EQ(count_words("Wars of independence"), 3u);
+  EXPECT_EQ(count_words("Rock-and-roll"), 1u);
+  EXPECT_EQ(count_words("l'eau – été"), 2u);
+  EXPECT_EQ(count_words(""), 0u);
+  EXPECT_FALSE(is_short("Cinema of the United States"));
+  EXPECT_TRUE(is_short("House of Wisdom (Baghdad, in the ninth century)"));
 }
 
 TEST(Singulars, EnglishSpanishFrench) {

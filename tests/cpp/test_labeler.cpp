@@ -254,6 +254,49 @@ TEST(KnnLabeler, VotersByAnIndex) {
   state.n_classes = indexed.state().n_classes;
   state.calibration = indexed.state().calibration;
   EXPECT_EQ(KnnLabeler::from_state(std::move(state)).predict(asked).confidence, found.confidence);
+
+  // What the index learnt is part of the state, and is not found out again.
+  const VoterIndex& index = indexed.state().index;
+  ASSERT_GT(index.leaders.size(), 1u);
+  ASSERT_EQ(index.cells.size(), 5000u);
+  const auto kept = [&](const VoterIndex& held) {
+    const LabelerState& s = indexed.state();
+    return KnnLabeler::from_state({s.options, s.data.clone(), s.numbers, s.classes, s.n_classes,
+                                   s.multi_label, s.calibration, held});
+  };
+  EXPECT_EQ(kept(index).predict(asked).confidence, found.confidence);
+  VoterIndex fewer = index;
+  fewer.probes = 1;
+  EXPECT_EQ(kept(fewer).state().index.probes, 1u);
+  VoterIndex torn = index;
+  torn.cells.pop_back();
+  EXPECT_THROW(kept(torn), std::invalid_argument);
+  EXPECT_TRUE(labeler(KnnOptions::Search::exact, 2).state().index.leaders.empty());
+}
+
+TEST(KnnLabeler, OneSearchForLabelsAndVoters) {
+  const Matrix rows = random_rows(400, 6, 9);
+  std::vector<std::int32_t> classes(400);
+  for (std::size_t i = 0; i < 400; ++i) classes[i] = static_cast<std::int32_t>(i % 5) - 1;
+  KnnLabeler labeler({.n_neighbors = 7, .weights = Weights::distance, .calibrate = true});
+  labeler.fit(rows, classes);
+  const Matrix asked = random_rows(50, 6, 10);
+  const KnnGraph voters = labeler.voters(asked);
+  const LabelPrediction direct = labeler.predict(asked), by = labeler.predict_by(voters);
+  EXPECT_EQ(by.labels, direct.labels);
+  EXPECT_EQ(by.confidence, direct.confidence);
+  EXPECT_EQ(by.margin, direct.margin);
+  const LabelSets own = labeler.classes_of({voters.indices.row(3), 7});
+  ASSERT_EQ(own.size(), 7u);
+  for (std::size_t j = 0; j < 7; ++j) {
+    EXPECT_EQ(own.of(j)[0], classes[static_cast<std::size_t>(voters.indices(3, j))]);
+  }
+  EXPECT_THROW(labeler.classes_of(std::vector<std::int32_t>{0}),
+               std::invalid_argument);  // class -1
+  EXPECT_THROW(labeler.classes_of(std::vector<std::int32_t>{400}), std::invalid_argument);
+  KnnGraph wrong{{1, 1}, {1, 1}};
+  wrong.indices(0, 0) = 5;  // not labelled
+  EXPECT_THROW(labeler.predict_by(wrong), std::invalid_argument);
 }
 
 TEST(KnnLabeler, RefusesMistakes) {
@@ -390,6 +433,61 @@ std::pair<Matrix, std::vector<std::int32_t>> noisy_line(std::size_t n, std::uint
     classes[i] = unit(random_bits(seed, RandomStage::sample, i, 2)) < x ? 1 : 0;
   }
   return {std::move(m), std::move(classes)};
+}
+
+TEST(KnnLabeler, SetsAreCalibratedByAllThatGotVotes) {
+  // Six labels, each with a chance of its own: what is told of a row is mostly
+  // beyond its two best.
+  const Matrix data = random_rows(3000, 3, 51), rows = random_rows(3000, 3, 52);
+  const auto sets_of = [](const Matrix& of, std::uint64_t seed) {
+    LabelSets sets;
+    for (std::size_t i = 0; i < of.rows(); ++i) {
+      for (std::int32_t c = 0; c < 6; ++c) {
+        const double chance = std::clamp(0.55 + 0.25 * of(i, c % 3) * (c < 3 ? 1 : -1), 0.0, 1.0);
+        const double drawn =
+            unit(random_bits(seed, RandomStage::sample, i, static_cast<std::uint64_t>(c)));
+        if (drawn < chance) sets.classes.push_back(c);
+      }
+      sets.offsets.push_back(static_cast<std::int64_t>(sets.classes.size()));
+    }
+    return sets;
+  };
+  const LabelSets known = sets_of(data, 53), truth = sets_of(rows, 54);
+  const auto labeler = [&](std::size_t top_k) {
+    KnnLabeler made(
+        {.n_neighbors = 25, .metric = Metric::euclidean, .top_k = top_k, .calibrate = true});
+    made.fit_sets(data, known);
+    return made;
+  };
+  const KnnLabeler few = labeler(1);
+  EXPECT_EQ(few.calibration().score, labeler(6).calibration().score);
+  const MultiLabelPrediction p = few.predict_sets(rows);
+  std::vector<std::pair<float, bool>> said;
+  for (std::size_t i = 0; i < 3000; ++i) {
+    const auto right = truth.of(i);
+    for (auto at = p.labels.offsets[i]; at < p.labels.offsets[i + 1]; ++at) {
+      const auto place = static_cast<std::size_t>(at);
+      said.emplace_back(p.confidence[place], std::find(right.begin(), right.end(),
+                                                       p.labels.classes[place]) != right.end());
+    }
+  }
+  ASSERT_GT(said.size(), 5000u);
+  // Many are equally sure: those stay in the order of the rows.
+  std::stable_sort(said.begin(), said.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  double gap = 0;
+  for (std::size_t b = 0; b < 10; ++b) {
+    double sure = 0, right = 0;
+    const std::size_t from = said.size() * b / 10, to = said.size() * (b + 1) / 10;
+    for (std::size_t i = from; i < to; ++i) {
+      sure += said[i].first;
+      right += said[i].second;
+    }
+    gap += std::fabs(sure - right) / static_cast<double>(said.size());
+  }
+  EXPECT_LT(gap, 0.03);
+  const KnnGraph voters = few.voters(rows);
+  EXPECT_EQ(few.predict_sets_by(voters).confidence, p.confidence);
 }
 
 TEST(KnnLabeler, CalibratedConfidenceIsTheChanceOfBeingRight) {

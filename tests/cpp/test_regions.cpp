@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "knowmap/error.hpp"
@@ -81,6 +82,14 @@ std::set<std::string> names_of(const RegionLevel& level) {
   return names;
 }
 
+/// As a reader counts: what blanks part, but not "&".
+std::size_t words_in(const std::string& name) {
+  std::istringstream parts(name);
+  std::size_t words = 0;
+  for (std::string part; parts >> part;) words += part != "&";
+  return words;
+}
+
 void expect_sound(const std::vector<RegionLevel>& levels, std::size_t n) {
   for (std::size_t l = 0; l < levels.size(); ++l) {
     const RegionLevel& level = levels[l];
@@ -102,7 +111,7 @@ void expect_sound(const std::vector<RegionLevel>& levels, std::size_t n) {
       EXPECT_GT(region.size, 0u);
       EXPECT_FALSE(region.name.empty());
       EXPECT_TRUE(names.insert(region.name).second) << "twice: " << region.name;
-      EXPECT_LE(std::count(region.name.begin(), region.name.end(), ' '), 5) << region.name;
+      EXPECT_LE(words_in(region.name), 4u) << region.name;
       EXPECT_FALSE(region.exemplars.empty());
       for (const std::int64_t row : region.exemplars) {
         EXPECT_EQ(level.assignment[static_cast<std::size_t>(row)], static_cast<std::int32_t>(r));
@@ -468,6 +477,8 @@ TEST(Grid, CellsAreNamedOnceAndKnowTheirRegion) {
     EXPECT_FALSE(cell.name.empty());
     ASSERT_GE(cell.parent, 0);
     EXPECT_LT(cell.parent, 6);
+    EXPECT_NE(cell.name, levels[0].regions[static_cast<std::size_t>(cell.parent)].name);
+    EXPECT_LE(words_in(cell.name), 4u);
   }
   EXPECT_EQ(names_of(grid).size(), grid.regions.size());
   // Rows of one cell lie together, cells in order of y, then x.
@@ -544,6 +555,50 @@ TEST(Rename, GoodAnswersCountAndBadOnesAreTold) {
       rename_regions(levels, {}, {},
                      [](const NamingRequest&) -> std::string { throw CancelledError("stop"); }),
       CancelledError);
+}
+
+/// Whatever a namer answers, leaves out or fails at: no region has a name of one above.
+TEST(Rename, NoNameTwiceFromTopToBottom) {
+  const Collection c = planted(600, kNouns.size(), english);
+  const auto built_in = c.name(sized({2, 4, 6}));
+  std::vector<std::string> known;
+  for (const RegionLevel& level : built_in) {
+    for (const Region& region : level.regions) known.push_back(region.name);
+  }
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    auto levels = built_in;
+    std::uint64_t asked = 0;
+    rename_regions(levels, Collection::views(c.texts), Collection::views(c.titles),
+                   [&](const NamingRequest& request) -> std::string {
+                     const std::uint64_t bits = random_bits(seed, RandomStage::sample, ++asked);
+                     switch (bits % 5) {
+                       case 0:
+                         return "";
+                       case 1:
+                         return std::string(request.name);
+                       case 2:
+                         throw std::runtime_error("no answer");
+                       case 3:
+                         return "Name " + std::to_string(bits / 5 % 3);
+                       default:
+                         return known[bits / 5 % known.size()];  // another's, its part's
+                     }
+                   });
+    expect_sound(levels, 600);
+  }
+  // A part that keeps its name keeps it from the region above.
+  auto levels = built_in;
+  const auto& part = levels[1].regions[0];
+  const auto parent = static_cast<std::size_t>(part.parent);
+  std::string told;
+  rename_regions(
+      levels, Collection::views(c.texts), {},
+      [&](const NamingRequest& request) -> std::string {
+        return request.level == 0 && request.region == parent ? part.name : "";
+      },
+      [&](std::string_view message) { told += message; });
+  EXPECT_EQ(levels[0].regions[parent].name, built_in[0].regions[parent].name);
+  EXPECT_NE(told.find("a region within it has it"), std::string::npos) << told;
 }
 
 }  // namespace

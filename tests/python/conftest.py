@@ -78,6 +78,16 @@ def world() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The page of a quarter of a million articles, and what it was made from."""
+    import viewer_page
+    from knowmap.render import render_html
+
+    made = viewer_page.synthetic_map(250_000)
+    return render_html(tmp_path_factory.mktemp("big") / "map.html", **made), made
+
+
+@pytest.fixture(scope="session")
 def map_file(world: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That map's page."""
     from knowmap.render import render_html

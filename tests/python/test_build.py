@@ -108,12 +108,18 @@ def test_shown_in_a_notebook(built):
     assert len(built) == 300
 
 
-def test_a_notebook_is_spared_a_map_too_large_for_it(built, monkeypatch):
-    whole = len(built._repr_html_())
+def test_a_notebook_is_spared_what_is_too_large_for_it(built, monkeypatch):
+    """The larger the map, the less of it; only what fits in no way is told of in words."""
+    sizes = [len(built._repr_html_())]
     monkeypatch.setattr("knowmap.build._NOTEBOOK_TEXTS", 299)
-    assert len(built._repr_html_()) < whole
-    smaller = len(built._repr_html_())
-    for limit in (smaller - 1000, 299):
+    sizes.append(len(built._repr_html_()))
+    for _ in range(2):
+        monkeypatch.setattr("knowmap.build._NOTEBOOK_BYTES", sizes[-1] - 500)
+        shown = built._repr_html_()
+        assert shown.startswith("<iframe srcdoc=") and built.levels[0].regions[0].name.replace("&", "\\u0026") in shown
+        sizes.append(len(shown))
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 4
+    for limit in (sizes[-1] - 1000, 299):
         monkeypatch.setattr("knowmap.build._NOTEBOOK_BYTES", limit)
         shown = built._repr_html_()
         assert "<iframe" not in shown and str(built.folder / "map.html") in shown and "300 texts" in shown
@@ -227,6 +233,44 @@ def test_ctrl_c_in_a_namer_ends_the_call_and_keeps_its_answers(again):
     assert all(name.startswith("Ruritania ") for name in names(made)[0]) and set(asked) == {1}
 
 
+def test_a_namer_that_names_a_region_as_its_part_leaves_both_apart(built, again, caplog):
+    part = built.levels[1].regions[0]
+    made = again(namer=lambda *, level, name, **_: (
+        part.name if level == 0 and name == built.levels[0].regions[part.parent].name else ""))
+    assert names(made) == names(built) and "a region within it has it" in caplog.text
+
+
+def test_a_grid_of_named_cells(built, again, collection):
+    made = again(grid=(5, 4))
+    assert made.reused == STAGES and built.grid is None
+    cells = [cell.name for cell in made.grid.regions]
+    assert all(cells) and len(set(cells)) == len(cells) and {c.cell for c in made.grid.regions} <= set(range(20))
+    assert not {(c.name, made.levels[-1].regions[c.parent].name) for c in made.grid.regions} & {(n, n) for n in cells}
+    table = made.to_arrow().to_pydict()
+    assert table["grid_name"] == [cells[i] for i in made.grid.assignment]
+    assert table["grid_cell"] == [made.grid.regions[i].cell for i in made.grid.assignment]
+    column = next(column for column in made._page()["columns"] if column.name == "Grid cell")
+    assert column.names == cells
+    second = again(grid=(5, 4))
+    assert second.reused == [*STAGES, "grid"]
+    assert [(c.name, c.cell, c.parent, c.exemplars) for c in second.grid.regions] == [
+        (c.name, c.cell, c.parent, c.exemplars) for c in made.grid.regions]
+    assert again(grid=(3, 3)).grid.assignment.tolist() != made.grid.assignment.tolist()
+    with pytest.raises(ValueError, match="rows and columns"):
+        again(grid=(0, 4))
+    assert again().grid is None
+
+
+def test_abstaining_to_a_wanted_error_or_by_distance(again):
+    careful = again(target_error=0.1)
+    truth = careful.collection.labels
+    given = [i for i, (p, t) in enumerate(zip(careful.predicted.tolist(), truth, strict=True)) if p and t]
+    assert 0 < len(given) < 225 and np.mean([careful.predicted[i] != truth[i] for i in given]) <= 0.1
+    near = again(max_distance=0.4)
+    for label, distances in zip(near.predicted.tolist(), near.voter_distances, strict=True):
+        assert (label is None) == (distances[0] > 0.4)
+
+
 def test_fresh_starts_over(built, again, collection):
     few = {name: values[:60] for name, values in collection.items()}
     made = again(few, fresh=True)
@@ -240,8 +284,8 @@ def test_fresh_starts_over(built, again, collection):
 def test_options_are_kept_in_the_folder(again):
     made = again(umap={"n_neighbors": 10}, label_neighbors=5, min_confidence=0.5, name="Animals & more")
     kept = load_options(made.folder)
-    assert kept == {"umap": {"n_neighbors": 10}, "label_neighbors": 5, "min_confidence": 0.5, "level_sizes": [3, 9],
-                    "namer": "", "name": "Animals & more"}
+    assert kept == {"umap": {"n_neighbors": 10}, "label_neighbors": 5, "min_confidence": 0.5, "target_error": None,
+                    "max_distance": None, "level_sizes": [3, 9], "grid": [], "namer": "", "name": "Animals & more"}
     assert made.name == "Animals & more"
     assert "<title>Animals &amp; more</title>" in (made.folder / "map.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="n_neighbors"):
@@ -280,6 +324,16 @@ def test_the_page_carries_the_neighbours(built):
     rows = built.neighbors[7]
     assert 7 not in rows and len(set(rows.tolist())) == 15
     assert (np.diff(near.similarity, axis=1) <= 1e-6).all() and near.similarity.max() <= 1 + 1e-6
+
+
+def test_the_page_carries_the_voters_where_only_some_are_labelled(built, again, collection):
+    voters = built._page()["voters"]
+    assert voters.rows.shape == (300, 15)
+    assert all(collection["topic"][row] is not None for row in voters.rows.ravel().tolist())
+    assert all(i not in row for i, row in enumerate(voters.rows.tolist()))
+    assert (np.diff(voters.similarity, axis=1) <= 1e-6).all()
+    whole = again(collection | {"topic": [topic or "rest" for topic in collection["topic"]]})
+    assert whole.voters is None and whole._page()["voters"] is None
 
 
 def test_the_page_carries_the_votes(built):

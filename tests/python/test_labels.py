@@ -55,6 +55,39 @@ def test_several_labels_a_row_as_scikit_learn(split):
     assert len(km.KnnLabeler(9).fit(X, lists).explain(X_new[:1])[0].votes) == 9
 
 
+def test_how_sure_each_of_several_labels_is(split):
+    X, _, X_new, _ = split
+    marks = (X @ np.random.default_rng(0).normal(size=(X.shape[1], 6)) > 0.4).astype(int)
+    said = km.KnnLabeler(9).fit(X, marks).predict_with_confidence(X_new)
+    shares = km.KnnLabeler(9).fit(X, marks).predict_proba(X_new)
+    np.testing.assert_array_equal(said.labels, (shares > 0.5).astype(int))
+    np.testing.assert_array_equal(said.confidence, np.where(shares > 0.5, shares, 0))
+    lists = [[f"c{j}" for j in np.flatnonzero(row)] for row in marks]
+    labeler = km.KnnLabeler(9).fit(X, lists)
+    named = labeler.predict_with_confidence(X_new)
+    for labels, sure, row in zip(named.labels, named.confidence, shares, strict=True):
+        assert {label: share for label, share in zip(labels, sure, strict=True)} == {
+            f"c{j}": row[j] for j in np.flatnonzero(row > 0.5)}
+    for explained, labels, sure in zip(labeler.explain(X_new), named.labels, named.confidence, strict=True):
+        assert (explained.label, explained.confidence) == (labels, sure)
+        votes = [sum(v.weight for v in explained.votes if label in v.label) for label in labels]
+        assert votes == pytest.approx(sure, abs=1e-5)
+        assert all(lists[v.row] == v.label for v in explained.votes)
+    assert all(c >= 0.9 for sure in km.KnnLabeler(9, min_confidence=0.9).fit(X, lists).predict_with_confidence(
+        X_new).confidence for c in sure)
+
+
+def test_what_stands_for_no_label(split):
+    """A number that is no label, or None where every number may be one."""
+    X, *_ = split
+    y = np.arange(len(X)) % 3
+    for unlabeled, none in ((-1, -1), (7, 7), (None, -1)):
+        said = km.KnnLabeler(3, min_confidence=1, unlabeled=unlabeled).fit(X, y).predict(X)
+        assert said.dtype == np.int64 and set(said.tolist()) == {0, 1, 2, none}
+    said = km.KnnLabeler(3, min_confidence=1, unlabeled=None).fit(X, y - 1).predict(X)
+    assert {None} < set(said.tolist()) <= {-1, 0, 1, None}
+
+
 def test_top_labels_and_explanation(split):
     X, y, X_new, _ = split
     labeler = km.KnnLabeler(weights="membership", top_k=3).fit(X, y)
@@ -139,6 +172,27 @@ def test_propagation_equals_scikit_learn(split, kind):
     assert (ours.predict(X) == ours.transduction_).mean() > 0.7
 
 
+def test_rows_that_no_label_reaches_are_no_class(split):
+    """Whatever integer means "not known", and -1 a label among others."""
+    X, *_ = split
+    X = np.concatenate([X[:60], X[:60] * [[-1.0] * (X.shape[1] // 2) + [1.0] * (X.shape[1] // 2)]]).astype(np.float32)
+    links = csr_matrix((np.ones(118), (np.r_[:59, 60:119], np.r_[1:60, 61:120])), shape=(120, 120))
+    links = links + links.T  # two chains; only the first has seeds
+    y = np.zeros(120, int)
+    y[0], y[59] = -1, 5
+    spread = km.LabelPropagator(5, unlabeled=0, max_iter=20000).fit(X, y, graph=links)
+    assert spread.classes_.tolist() == [-1, 5]
+    assert set(spread.transduction_[:60].tolist()) == {-1, 5} and set(spread.transduction_[60:].tolist()) == {0}
+    assert set(spread.predict(X).tolist()) <= {-1, 5}, "rows without a label are no voters"
+    assert set(spread.top_.labels[60:].ravel().tolist()) == {0}
+    # All abstain: the work is not thrown away, and new rows abstain too.
+    silent = km.LabelPropagator(5, kind="spreading", alpha=0.99, unlabeled=0, min_confidence=1.0).fit(X, y, graph=links)
+    assert set(silent.transduction_.tolist()) == {0} and silent.confidence_.max() > 0
+    assert silent.predict(X[:3]).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="features"):
+        silent.predict(X[:3, :5])
+
+
 def test_grid_names_and_namers(sample, embeddings, caplog):
     texts, titles = [a["extract"] for a in sample], [a["title"] for a in sample]
     coordinates = km.UmapProjector(10, metric="cosine", n_epochs=100).fit_transform(embeddings)
@@ -146,6 +200,9 @@ def test_grid_names_and_namers(sample, embeddings, caplog):
     assert all(0 <= r.confidence <= 1 for level in levels for r in level.regions)
     grid = km.name_grid(coordinates, texts, titles=titles, embedding=embeddings, rows=7, columns=5, levels=levels)
     names = [cell.name for cell in grid.regions]
+    for cell in grid.regions:
+        above = levels[1].regions[cell.parent]
+        assert cell.name not in (above.name, levels[0].regions[above.parent].name)
     assert len(set(names)) == len(names) and all(names) and {c.cell for c in grid.regions} <= set(range(35))
 
     def namer(*, name, phrases, titles, parent, level, size):
@@ -205,7 +262,7 @@ def test_names_in_a_language(articles, language):
     assert len(names) == len({n.casefold() for n in names}) >= len(topics) - 2
     for name in names:
         words = name.casefold().replace("&", " ").split()
-        assert 1 <= len(words) <= 6 and not NO_NAME[language] & set(words), name
+        assert 1 <= len(words) <= 4 and not NO_NAME[language] & set(words), name
         assert name[0].isupper() or not name[0].isalpha(), name
     for topic, parts in WANTED[language].items():
         region = np.bincount(level.assignment[place == topics.index(topic)]).argmax()

@@ -8,7 +8,6 @@ import re
 import zlib
 from base64 import b64decode
 from collections import Counter
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from PIL import Image
 
 from knowmap import render
 from knowmap.render import Column, Level, Neighbors, Region, Votes, render_html, render_html_string
-from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, opened
+from viewer_page import HOSTILE, HOSTILE_ROW, OpenMap, assert_apart, opened
 
 
 @pytest.fixture
@@ -151,6 +150,78 @@ def test_votes_are_those_that_were_counted(browser, tmp_path):
         assert tab.count() == 1, "a vote leads to the articles of that label"
 
 
+def test_who_voted_is_listed_where_only_some_are_labelled(browser, tmp_path):
+    label = Column("Label", "category", [0, 1, -1], ["art", "<b>war"], role="label")
+    votes = Votes([[0, 1], [1, -1], [1, 0]], [[0.75, 0.25], [1, 0], [0.6, 0.4]])
+    voters = Neighbors([[1, -1], [0, -1], [1, 0]], [[0.5, 0], [0.5, 0], [0.875, 0.25]])
+    parts = {"x": [0, 1, 2], "y": [0.0] * 3, "titles": list("abc"), "columns": [label], "votes": votes}
+    with opened(browser, render_html(tmp_path / "m.html", **parts, voters=voters)) as tab:
+        tab.evaluate("knowmap.open(2)")
+        lines = tab.page.locator("#panel .voters .entry")
+        said = [[line.locator(f".entry-{part}").inner_text() for part in ("name", "label", "count")]
+                for line in lines.all()]
+        assert said == [["b", "<b>war", "0.87"], ["a", "art", "0.25"]]
+        lines.first.click()
+        assert tab.page.locator("#panel h2").inner_text() == "b"
+        assert tab.page.locator("#panel .voters .entry-name").all_inner_texts() == ["a"]
+    with opened(browser, render_html(tmp_path / "n.html", **parts)) as tab:
+        tab.evaluate("knowmap.open(2)")
+        assert tab.page.locator("#panel .voters").count() == 0
+
+
+def test_names_in_a_view_do_not_nearly_repeat_one_another(browser, tmp_path):
+    """A part that is all of its region has no name of its own beside it; nor one whose words stand in that above it."""
+    where = np.array([0.0, 0.1, 0.2, 3.0, 3.1, 5.0, 5.1, 8.0])
+    coarse = [Region(0, "Plants & chemical elements", 0.1, 0, 3), Region(1, "Kings", 3, 0, 2),
+              Region(2, "Rivers", 5, 0, 2), Region(3, "Alone", 8, 0, 1)]
+    fine = [Region(0, "Chemical elements", 0.1, 1, 2, 0), Region(1, "Plants in pots", 0.2, -1, 1, 0),
+            Region(2, "Monarchs", 3, 1, 2, 1), Region(3, "King", 5, 1, 1, 2), Region(4, "Lakes", 5.1, -1, 1, 2),
+            Region(5, "By itself", 8, 1, 1, 3)]
+    levels = [Level("Large", [0, 0, 0, 1, 1, 2, 2, 3], coarse), Level("Small", [0, 0, 1, 2, 2, 3, 4, 5], fine)]
+    file = render_html(tmp_path / "m.html", x=where, y=[0.0, 1, -1, 0, 1, 1, -1, 0], titles=list("abcdefgh"),
+                       levels=levels)
+    with opened(browser, file) as tab:
+        names = {label["text"] for label in tab.labels()}
+        assert {"Plants & chemical elements", "Kings", "Rivers"} <= names
+        assert not names & {"Chemical elements", "Monarchs", "By itself", "King"}
+        tab.page.click("#tab-regions")
+        entries = tab.page.locator("#regions .entry").all_text_contents()
+        assert not any("Monarchs" in entry or "By itself" in entry for entry in entries)
+        assert any("Chemical elements" in entry for entry in entries)
+
+
+def test_a_query_may_be_split_over_title_and_text(browser, tmp_path):
+    file = render_html(tmp_path / "m.html", x=[0.0, 1, 2], y=[0.0, 1, 2], titles=["Mercury", "Venus", "Mercury orbit"],
+                       snippets=["A planet near the sun", "A planet with clouds", "Nothing"])
+    with opened(browser, file) as tab:
+        tab.page.fill("#search", "mercury PLANET")
+        tab.until("document.querySelector('#status').textContent === '1 text found'")
+        assert tab.page.locator("#hits .hit-title").all_inner_texts() == ["Mercury"]
+        assert tab.page.locator("#hits mark").inner_text() == "planet"
+        tab.page.fill("#search", "mercury orbit")
+        tab.until("document.querySelector('#status').textContent === '1 title found'")
+
+
+def test_a_compact_page_is_the_same_map(browser, tmp_path, world):
+    file = render_html(tmp_path / "m.html", **world, compact=True)
+    with opened(browser, file) as tab:
+        assert tab.evaluate("knowmap.n") == len(world["x"])
+        for row in range(0, 3000, 500):
+            tab.evaluate("([x, y]) => knowmap.view.set({x, y, zoom: 0})", [world["x"][row], world["y"][row]])
+            x, y = tab.position(row)
+            assert abs(x - 600) < 0.1 and abs(y - 400) < 0.1, "a tenth of a pixel of the whole map"
+        assert tab.page.locator("#colors .entry-name").count() == 7
+        tab.page.select_option("#color-by", label="Length")
+        low, high = (float(tab.page.locator("#colors .number").nth(k).input_value()) for k in (0, 1))
+        lengths = world["columns"][2].values
+        assert (low, high) == pytest.approx((np.nanmin(lengths), np.nanmax(lengths)), rel=1e-3)
+        assert "1 without a value" in tab.page.inner_text("#colors")
+        tab.evaluate("knowmap.open(42)")
+        assert tab.page.locator("#panel h2").inner_text() == "Ångström and Café"
+        assert tab.page.locator("#panel .articles").count() == 0
+    assert file.stat().st_size < len(render_html_string(**world))
+
+
 def test_regions_beside_are_those_of_the_neighbours(browser, tmp_path):
     level = Level("l", [0, 0, 1, 1, 2, 2], [Region(k, f"R{k}", k, 0, 2) for k in range(3)])
     near = Neighbors([[1, 2], [4, 2], [0, 3], [0, 2], [5, -1], [4, -1]])
@@ -197,17 +268,6 @@ def test_search_list_by_keyboard(tab):
     tab.until("document.querySelector('#status').textContent === 'Nothing found'")
     tab.page.click("#clear-search")
     assert tab.page.input_value("#search") == ""
-
-
-def assert_apart(labels: list[dict]) -> None:
-    for a, b in combinations(labels, 2):
-        apart = (
-            a["rect"]["right"] <= b["rect"]["left"]
-            or b["rect"]["right"] <= a["rect"]["left"]
-            or a["rect"]["bottom"] <= b["rect"]["top"]
-            or b["rect"]["bottom"] <= a["rect"]["top"]
-        )
-        assert apart, f"{a['text']} and {b['text']} overlap"
 
 
 def test_names_grow_finer_with_zoom_and_never_overlap(tab):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,17 @@ class OpenMap:
     def settle(self) -> None:
         """Wait until the view has stopped moving and the resting picture is drawn."""
         self.evaluate("knowmap.settled()")
+
+
+def assert_apart(labels: list[dict]) -> None:
+    for a, b in combinations(labels, 2):
+        apart = (
+            a["rect"]["right"] <= b["rect"]["left"]
+            or b["rect"]["right"] <= a["rect"]["left"]
+            or a["rect"]["bottom"] <= b["rect"]["top"]
+            or b["rect"]["bottom"] <= a["rect"]["top"]
+        )
+        assert apart, f"{a['text']} and {b['text']} overlap"
 
 
 def eventually(probe: Callable[[], Any], what: str, seconds: float = 60) -> Any:

@@ -76,6 +76,8 @@ export interface MapData {
   neighbors: ((row: number) => Neighbor[]) | null;
   /** What the nearest labelled articles vote for, best first: codes of the label facet; null where nobody said. */
   votes: ((row: number) => { code: number; share: number }[]) | null;
+  /** The labelled articles that voted, nearest first; null where they are the first neighbours, or nobody said. */
+  voters: ((row: number) => Neighbor[]) | null;
   hasSnippets: boolean;
   texts: Texts;
   loadTexts(): Promise<void>;
@@ -84,6 +86,11 @@ export interface MapData {
 interface Packed {
   type: "f32" | "u8" | "u16" | "u32";
   data: string;
+  /** Whether the bytes are compressed. */
+  deflated?: true;
+  /** Of numbers in steps: what step 1 and step 65,535 stand for; step 0 is none. */
+  low?: number;
+  high?: number;
 }
 
 interface Deflated {
@@ -106,7 +113,7 @@ interface Payload {
   span: number;
   x: Packed;
   y: Packed;
-  titles: string[];
+  titles: string[] | Deflated;
   snippets: Deflated | null;
   urls: Deflated | null;
   ids: Deflated | null;
@@ -114,6 +121,7 @@ interface Payload {
   levels: { name: string; codes: Packed; regions: Region[] }[];
   neighbors: PackedNeighbors | null;
   votes: { m: number; codes: Packed; shares: Packed } | null;
+  voters?: PackedNeighbors | null;
 }
 
 const arrayTypes = { f32: Float32Array, u8: Uint8Array, u16: Uint16Array, u32: Uint32Array };
@@ -127,21 +135,29 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
 
 const unpack = ({ type, data }: Packed): Float32Array | Uint8Array | Uint16Array | Uint32Array => new arrayTypes[type](bytesOf(data).buffer);
 
+const inflated = (data: string): Response => new Response(new Blob([bytesOf(data)]).stream().pipeThrough(new DecompressionStream("deflate")));
+
 async function inflate(packed: Deflated | null): Promise<string[] | null> {
-  if (!packed) return null;
-  const stream = new Blob([bytesOf(packed.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return JSON.parse(await new Response(stream).text()) as string[];
+  return packed && (JSON.parse(await inflated(packed.data).text()) as string[]);
 }
 
-/** Coordinates in [-0.5, 0.5]: floats as they are, or 65,536 steps. */
-function coordinates(packed: Packed): Float32Array {
-  const values = unpack(packed);
+/** Numbers: floats as they are, or steps between the lowest and the highest. */
+function numbersOf(values: ReturnType<typeof unpack>, { low, high }: Packed): Float32Array {
   if (values instanceof Float32Array) return values;
-  return Float32Array.from(values, (step) => step / 65535 - 0.5);
+  if (low === undefined || high === undefined) return Float32Array.from(values, (step) => step / 65535 - 0.5); // coordinates
+  return Float32Array.from(values, (step) => (step === 0 ? NaN : low + ((step - 1) / 65534) * (high - low)));
+}
+
+async function numbers(packed: Packed): Promise<Float32Array> {
+  return numbersOf(await unpacked(packed), packed);
+}
+
+async function unpacked(packed: Packed): Promise<ReturnType<typeof unpack>> {
+  return packed.deflated ? new arrayTypes[packed.type](await inflated(packed.data).arrayBuffer()) : unpack(packed);
 }
 
 /** Codes are packed with 1 added, so that none is 0. */
-const codesOf = (packed: Packed): Int32Array => Int32Array.from(unpack(packed), (code) => code - 1);
+const codesOf = async (packed: Packed): Promise<Int32Array> => Int32Array.from(await unpacked(packed), (code) => code - 1);
 
 function categoryFacet(name: string, role: Role, names: string[], codes: Int32Array, level: Level | null): CategoryFacet {
   const counts = new Uint32Array(names.length);
@@ -170,22 +186,23 @@ function votesOf({ m, codes, shares }: NonNullable<Payload["votes"]>): NonNullab
     Array.from({ length: m }, (_, k) => ({ code: labels[row * m + k] - 1, share: parts[row * m + k] / 255 })).filter(({ code, share }) => code >= 0 && share > 0);
 }
 
-export function readData(json: string): MapData {
-  const { centre, span, name, description, n, titles, ...payload } = JSON.parse(json) as Payload;
-  const levels = payload.levels.map((level): Level => ({
+export async function readData(json: string): Promise<MapData> {
+  const { centre, span, name, description, n, ...payload } = JSON.parse(json) as Payload;
+  const titles = Array.isArray(payload.titles) ? payload.titles : (await inflate(payload.titles))!;
+  const levels = await Promise.all(payload.levels.map(async (level): Promise<Level> => ({
     name: level.name,
-    codes: codesOf(level.codes),
+    codes: await codesOf(level.codes),
     regions: level.regions.map((region) => ({
       ...region,
       x: (region.x - centre[0]) / span,
       y: (region.y - centre[1]) / span,
     })),
-  }));
-  const facets: Facet[] = payload.columns.map((column) =>
+  })));
+  const facets: Facet[] = await Promise.all(payload.columns.map(async (column): Promise<Facet> =>
     column.kind === "category"
-      ? categoryFacet(column.name, column.role, column.names, codesOf(column.codes), null)
-      : { kind: "number", name: column.name, role: column.role, values: unpack(column.values) as Float32Array, level: null },
-  );
+      ? categoryFacet(column.name, column.role, column.names, await codesOf(column.codes), null)
+      : { kind: "number", name: column.name, role: column.role, values: await numbers(column.values), level: null },
+  ));
   for (const level of levels) {
     facets.push(categoryFacet(level.name, "", level.regions.map((region) => region.name), level.codes, level));
   }
@@ -193,9 +210,10 @@ export function readData(json: string): MapData {
   let loading: Promise<void> | null = null;
   return {
     name, description, n, titles, centre, span, facets, levels, texts,
-    x: coordinates(payload.x),
-    y: coordinates(payload.y),
+    x: await numbers(payload.x),
+    y: await numbers(payload.y),
     neighbors: payload.neighbors && neighborsOf(payload.neighbors),
+    voters: payload.voters ? neighborsOf(payload.voters) : null,
     votes: payload.votes && votesOf(payload.votes),
     hasSnippets: payload.snippets !== null,
     loadTexts: () =>

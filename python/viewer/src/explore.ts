@@ -122,6 +122,10 @@ export class Explore {
     const list = (depth: number, parent: number): HTMLElement | null => {
       const level = levels[depth];
       const regions = level?.regions.filter((region) => region.parent === parent || depth === 0).sort((a, b) => b.size - a.size) ?? [];
+      // A part that is all of its region would only say the same articles twice.
+      if (depth > 0 && regions.length === 1 && regions[0].size === levels[depth - 1].regions[parent].size) {
+        return list(depth + 1, level.regions.indexOf(regions[0]));
+      }
       if (regions.length === 0 || left <= 0) return null;
       const items = regions.slice(0, LISTED).map((region) => {
         left--;

@@ -36,9 +36,19 @@ export interface Candidate {
   depth: number;
   /** Spread of the region's points around its centre, in world units. */
   radius: number;
+  /** The regions above, coarse ones first. */
+  above: Region[];
+  /** Its name's words, plural or singular alike. */
+  words: Set<string>;
   element: HTMLElement | null;
   size: Size;
 }
+
+/** A name's words, "&" left out; a plural is its singular, roughly, so that "Kings" repeats "King". */
+const wordsOf = (name: string): Set<string> =>
+  new Set((name.toLowerCase().match(/[\p{L}\p{N}][\p{L}\p{M}\p{N}'’-]*/gu) ?? []).map((word) => (word.length > 3 ? word.replace(/ies$/, "y").replace(/(?<!s)s$/, "") : word)));
+
+const within = (words: Set<string>, others: Set<string>): boolean => words.size > 0 && [...words].every((word) => others.has(word));
 
 export interface ShownLabel {
   text: string;
@@ -64,9 +74,14 @@ export class Labels {
   ) {
     this.candidates = data.levels.flatMap((level, depth) => {
       const radii = spread(data, level);
-      return level.regions.map((region, r) => ({ region, level, depth, radius: radii[r], element: null, size: { width: 0, height: 0 } }));
+      return level.regions.map((region, r): Candidate => {
+        const above: Region[] = [];
+        for (let up = depth, of = region; up > 0 && of.parent >= 0; up--) above.unshift((of = data.levels[up - 1].regions[of.parent]));
+        return { region, level, depth, radius: radii[r], above, words: wordsOf(region.name), element: null, size: { width: 0, height: 0 } };
+      });
     });
-    this.candidates = this.candidates.filter(({ region }) => region.name.trim() !== "");
+    // A part that is all of its region has the same articles in the same place: one name is enough.
+    this.candidates = this.candidates.filter(({ region, above }) => region.name.trim() !== "" && above.at(-1)?.size !== region.size);
     this.candidates.sort((a, b) => a.depth - b.depth || b.region.size - a.region.size);
   }
 
@@ -108,20 +123,23 @@ export class Labels {
     const placed: Placed[] = [];
     for (const candidate of this.candidates) {
       if (placed.length >= room) break;
-      const { region, depth } = candidate;
+      const { region, depth, above, words } = candidate;
+      const key = [...words].sort().join(" ") || region.name;
       const across = 2 * candidate.radius * scale;
       if (depth > 0 && across < MIN_PIXELS) continue;
       // Inside a region its own name says little: leave the place to its parts.
       if (across > 1.6 * Math.max(width, height)) continue;
       const [x, y] = toFrame(region.x, region.y);
-      if (x < 0 || y < 0 || x > width || y > height || names.has(region.name)) continue;
+      if (x < 0 || y < 0 || x > width || y > height || names.has(key)) continue;
+      // "Chemical elements" under "Plants & chemical elements" waits until that is out of view.
+      if (placed.some((other) => above.includes(other.candidate.region) && within(words, other.candidate.words))) continue;
       const size = measure(candidate);
       const left = Math.min(Math.max(x - size.width / 2, 6), width - size.width - 6);
       const top = Math.min(Math.max(y - size.height / 2, 6), height - size.height - 6);
       const box = { left, top, right: left + size.width, bottom: top + size.height };
       if (taken.some((other) => overlap(box, other))) continue;
       taken.push(box);
-      names.add(region.name);
+      names.add(key);
       placed.push({ candidate, box });
     }
     return placed;

@@ -26,6 +26,8 @@ interface KnowmapApi {
   shown(): number;
   open(row: number): void;
   frameTimes(frames: number): Promise<number[]>;
+  /** How many points a moving map draws. */
+  drawnMoving(): number;
   settled(): Promise<void>;
   screenPosition(i: number): { x: number; y: number };
 }
@@ -40,9 +42,9 @@ const HOVER_PIXELS = 9;
 const TAP_PIXELS = 16;
 const MARKED_HITS = 3_000;
 
-function start(): KnowmapApi {
+async function start(): Promise<KnowmapApi> {
   const source = byId("knowmap-data");
-  const data = readData(source.textContent ?? "");
+  const data = await readData(source.textContent ?? "");
   source.textContent = ""; // its megabytes are unpacked now
   byId("name").textContent = data.name;
   byId("description").textContent = data.description;
@@ -202,6 +204,7 @@ function start(): KnowmapApi {
       return { x: data.centre[0] + data.span * x, y: data.centre[1] + data.span * y, zoom: scene.depth };
     },
     set: ({ x, y, zoom }: { x?: number; y?: number; zoom?: number }) => {
+      scene.land();
       const now = scene.current;
       scene.set({
         x: x === undefined ? now.x : (x - data.centre[0]) / data.span,
@@ -259,6 +262,7 @@ function start(): KnowmapApi {
     open: (row) => openArticle(row, false),
     settled: () => scene.settled(),
     frameTimes: (frames) => scene.frameTimes(frames),
+    drawnMoving: () => scene.drawnMoving,
     screenPosition: (i) => {
       const [x, y] = scene.toScreen(data.x[i], data.y[i]);
       const box = host.getBoundingClientRect();
@@ -300,9 +304,12 @@ function showProblem(error: unknown): void {
   problem.hidden = false;
 }
 
-try {
-  window.knowmap = start();
-  window.knowmap.ready.catch(showProblem);
-} catch (error) {
-  showProblem(error);
-}
+// There from the first, so that whoever asks may wait; the rest follows once the data are unpacked.
+window.knowmap = {
+  ready: start().then((api) => {
+    const { ready } = api;
+    Object.assign(window.knowmap, api, { ready: window.knowmap.ready });
+    return ready;
+  }),
+} as KnowmapApi;
+window.knowmap.ready.catch(showProblem);

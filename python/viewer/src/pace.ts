@@ -22,6 +22,7 @@ export class Pace {
 
   /** Learns from one frame of a moving map. */
   frame(milliseconds: number): void {
+    if (!this.isSoftware) return; // a graphics card draws every point
     const wanted = this.count * Math.min(1.15, Math.max(0.5, TARGET_MS / Math.max(milliseconds, 1)));
     this.count = Math.round(Math.min(this.n, Math.max(5_000, wanted)));
   }

@@ -106,6 +106,7 @@ export class Panel {
       snippets?.[i] ? snippetOf(snippets[i]) : null,
       rows.length > 0 && el("dl", {}, ...rows),
       ...this.votes(i, near),
+      ...section("Labelled articles that voted", (data.voters?.(i) ?? []).map(({ row, similarity }) => this.articleLine(row, similarity, this.labelOf(row))), "articles voters"),
       near.length > 0 && el("h3", {}, "Nearest articles"),
       near.length > 0 && el("ul", { class: "articles" }, ...near.map((neighbor) => this.articleLine(neighbor.row, neighbor.similarity))),
     ];
@@ -215,7 +216,12 @@ export class Panel {
     return typeof exemplar === "string" ? el("li", { dir: "auto" }, exemplar) : this.articleLine(exemplar, null);
   }
 
-  private articleLine(row: number, similarity: number | null): HTMLElement {
+  private labelOf(row: number): string {
+    const facet = this.labelFacet;
+    return facet && facet.codes[row] >= 0 ? facet.names[facet.codes[row]] : "";
+  }
+
+  private articleLine(row: number, similarity: number | null, label = ""): HTMLElement {
     const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
     swatch.style.background = css(this.painter.colorOf(row));
     const button = el(
@@ -223,6 +229,7 @@ export class Panel {
       { type: "button", class: "entry" },
       swatch,
       el("span", { class: "entry-name", dir: "auto" }, titleOf(this.data, row)),
+      label !== "" && el("span", { class: "entry-label", dir: "auto" }, shorten(label, 40)),
       similarity !== null && el("span", { class: "entry-count", "aria-label": `similarity ${similarity.toFixed(2)}` }, similarity.toFixed(2)),
     );
     button.addEventListener("click", () => this.events.openArticle(row));

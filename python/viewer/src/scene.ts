@@ -53,7 +53,9 @@ export class Scene {
   /** Whether the kept picture still lacks points. */
   private refining = false;
   private turn = 0;
-  private lastMove = 0;
+  /** Whether a moving map was told to draw since the last frame. */
+  private moved = false;
+  private watching = false;
   private restTimer = 0;
   private flight = 0;
   readonly ready: Promise<void>;
@@ -201,7 +203,8 @@ export class Scene {
     this.flight = requestAnimationFrame(step);
   }
 
-  private land(): void {
+  /** Ends a flight where it is. */
+  land(): void {
     cancelAnimationFrame(this.flight);
     this.flight = 0;
   }
@@ -284,10 +287,9 @@ export class Scene {
   }
 
   private move(): void {
-    const now = performance.now();
-    if (this.moving && now > this.lastMove) this.pace.frame(now - this.lastMove);
-    this.lastMove = now;
     this.moving = true;
+    this.moved = true;
+    this.watchFrames();
     clearTimeout(this.restTimer);
     this.restTimer = window.setTimeout(() => {
       this.moving = false;
@@ -296,6 +298,28 @@ export class Scene {
     }, REST_MS);
     this.draw();
     this.events.viewChanged();
+  }
+
+  /** Learns how long a moving map's pictures take: from one frame to the next, but only where the first drew one. A hand
+   * that rests between two movements is no slow frame. */
+  private watchFrames(): void {
+    if (this.watching) return;
+    this.watching = true;
+    let before = 0;
+    let drew = false;
+    const frame = (now: number): void => {
+      if (drew) this.pace.frame(now - before);
+      before = now;
+      drew = this.moved;
+      this.moved = false;
+      if (this.moving || drew) requestAnimationFrame(frame);
+      else this.watching = false;
+    };
+    requestAnimationFrame(frame);
+  }
+
+  get drawnMoving(): number {
+    return this.pace.drawCount;
   }
 
   private deckView(): OrthographicViewState {

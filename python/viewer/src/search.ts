@@ -17,6 +17,11 @@ export class TitleIndex {
 
   constructor(private readonly titles: string[]) {}
 
+  /** A title as it is searched. */
+  foldedTitle(row: number): string {
+    return (this.folded ??= this.titles.map(fold))[row];
+  }
+
   /** Row numbers of all titles that hold every word of the query: exact ones, beginnings and word beginnings first. */
   find(query: string): number[] {
     this.folded ??= this.titles.map(fold);
@@ -52,9 +57,9 @@ const pause = (): Promise<void> => {
 class TextIndex {
   private readonly folded: string[] = [];
 
-  constructor(private readonly data: MapData) {}
+  constructor(private readonly data: MapData, private readonly titles: TitleIndex) {}
 
-  /** Rows whose text holds every word and that `skip` does not, in their order; null when `stop` said so meanwhile. */
+  /** Rows whose text, or text and title together, holds every word and that `skip` does not, in their order; null when `stop` said so meanwhile. */
   async find(query: string, skip: Set<number>, stop: () => boolean): Promise<number[] | null> {
     await this.data.loadTexts();
     const { snippets } = this.data.texts;
@@ -63,7 +68,7 @@ class TextIndex {
     let until = performance.now() + SLICE_MS;
     for (let row = 0; snippets && row < snippets.length; row++) {
       const text = (this.folded[row] ??= fold(snippets[row]));
-      if (words.every((word) => text.includes(word)) && !skip.has(row)) hits.push(row);
+      if (words.every((word) => text.includes(word) || this.titles.foldedTitle(row).includes(word)) && !skip.has(row)) hits.push(row);
       if (row % 128 === 127 && performance.now() > until) {
         await pause();
         if (stop()) return null;
@@ -79,10 +84,12 @@ const LISTED_TITLES = 40;
 const BEFORE = 30;
 const AFTER = 110;
 
-/** The part of a text around the first word of the query, that word marked. */
+/** The part of a text around the first word of the query that it holds, that word marked. */
 function excerpt(text: string, query: string): HTMLElement {
-  const [word] = query.trim().toLowerCase().split(/\s+/);
-  const at = text.toLowerCase().indexOf(word);
+  const lower = text.toLowerCase();
+  const words = query.trim().toLowerCase().split(/\s+/);
+  const word = words.find((each) => lower.includes(each)) ?? words[0]; // others may stand in the title
+  const at = lower.indexOf(word);
   const line = el("span", { class: "excerpt", dir: "auto" });
   if (at < 0) {
     line.append(text.slice(0, BEFORE + AFTER));
@@ -115,7 +122,7 @@ export class SearchBox {
     private readonly chosen: (row: number) => void,
   ) {
     this.titleIndex = new TitleIndex(data.titles);
-    this.textIndex = new TextIndex(data);
+    this.textIndex = new TextIndex(data, this.titleIndex);
     if (data.hasSnippets) {
       this.input.placeholder = "Search titles and texts";
       this.input.setAttribute("aria-label", "Search titles and texts");

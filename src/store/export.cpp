@@ -66,6 +66,7 @@ class StructureWriter {
     layout.hashes_at = hdf5::place_of(hashes);
     hdf5::set_attribute(file_, "fingerprint", to_json(content.fingerprint).dump());
     hdf5::set_attribute(rows, "fingerprint", to_json(content.fingerprint).dump());
+    if (!content.ids.empty()) write_texts("ids", content.ids, {content.rows});
   }
 
   hdf5::Handle make_group(const std::string& name) {
@@ -92,6 +93,11 @@ class StructureWriter {
 
   void write_values(const std::string& name, const std::vector<std::string>& texts,
                     const std::vector<std::uint64_t>& shape, Layout&) {
+    write_texts(name, texts, shape);
+  }
+
+  void write_texts(const std::string& name, std::span<const std::string> texts,
+                   const std::vector<std::uint64_t>& shape) {
     const hdf5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "make a text type");
     hdf5::check(H5Tset_size(type, H5T_VARIABLE), "size a text type");
     hdf5::check(H5Tset_cset(type, H5T_CSET_UTF8), "make a text type UTF-8");
@@ -127,6 +133,7 @@ std::uint64_t bytes_needed(const Export& content) {
           array.values);
     }
   }
+  for (const auto& id : content.ids) bytes += id.size() + sizeof(std::uint64_t) * 4;
   return bytes + (64u << 10);
 }
 

@@ -30,8 +30,8 @@ void register_pipeline(py::module_& m) {
   m.def(
       "embed_into_store",
       [](Embedder& embedder, const py::sequence& texts, CheckpointStore& store,
-         const std::string& storage, std::uint64_t commit_rows, double commit_seconds,
-         bool replace, const std::optional<py::function>& before_rows, const py::object& progress) {
+         const std::string& storage, std::uint64_t commit_rows, double commit_seconds, bool replace,
+         const std::optional<py::function>& before_rows, const py::object& progress) {
         const Texts views(texts);
         StoreOptions options;
         options.storage = row_storage_from_name(storage);

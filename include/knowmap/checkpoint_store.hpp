@@ -160,8 +160,7 @@ class KNOWMAP_EXPORT CheckpointStore {
   /// fingerprints as JSON. All rows from 0 to the last must be held.
   /// With `ids`, one a row, `/ids` holds them. Exports over the store's own files are
   /// refused.
-  void export_hdf5(const std::filesystem::path& file,
-                   std::span<const std::string> ids = {}) const;
+  void export_hdf5(const std::filesystem::path& file, std::span<const std::string> ids = {}) const;
   /// Writes the rows as one `.npy` file, float32 (n, d), that NumPy can map. All
   /// rows from 0 to the last must be held.
   void export_npy(const std::filesystem::path& file) const;

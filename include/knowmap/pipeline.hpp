@@ -19,7 +19,7 @@ namespace knowmap {
 
 /// What `embed_into_store` found and did.
 struct ResumeReport {
-  std::uint64_t rows_kept = 0;      ///< were in the store and still fit
+  std::uint64_t rows_kept = 0;      ///< were in the store and still fit, maybe elsewhere
   std::uint64_t rows_dropped = 0;   ///< were in the store, but their texts changed or are gone
   std::uint64_t rows_computed = 0;  ///< are new, or anew
   EmbedReport embed;                ///< of the rows computed, all units together
@@ -51,9 +51,9 @@ struct StoreOptions {
 /// is written while the other is computed. Killed at any instant, a call with the
 /// same texts goes on from the last commit, having lost at most one unit, and ends
 /// with the same rows. Where texts changed or came to the end, just those are
-/// computed; the shard that reaches beyond the last text is dropped. Rows are known
-/// by their places: where texts are put in or taken out, all that follow are computed
-/// anew. Throws `CheckpointError` naming
+/// computed; the shard that reaches beyond the last text is dropped. Where texts stand
+/// elsewhere now, as where one was put in before them, their rows are copied there (but
+/// for int8: those are computed anew). Throws `CheckpointError` naming
 /// each difference where the store was made by another model or with other
 /// options.
 KNOWMAP_EXPORT ResumeReport embed_into_store(Embedder& embedder,

@@ -186,7 +186,8 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     is logged and the built-in name stays. Its answers are kept in the folder: a later call asks only where it raised or
     the regions are new. namer_key tells one namer from another (default: its module and name); another asks anew.
     fresh: starts over. replace: rows of an earlier call whose texts changed or are gone may go, however many they are;
-    else a call that would lose more than half of them, and 1,000 or more, is refused. storage: how embeddings are kept, "float32", "float16" or "int8".
+    else a call that would lose more than half of them, and 1,000 or more, is refused. storage: how embeddings are kept,
+    "float32", "float16" or "int8".
 
     The call says the whole map: an option that it leaves out has its default, whatever an earlier call said, and so
     does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,

@@ -18,8 +18,8 @@ CheckpointStore(folder, mode="a")
     ``"r"`` reads what exists, ``"a"`` goes on or starts, ``"w"`` removes what a store of that name holds and starts
     afresh.
 
-``close()`` gives the lock back, and so does ``with CheckpointStore(folder) as store:``; what is not closed is closed when
-nothing refers to it any more, which in a notebook may be long after an exception.
+``close()`` gives the lock back, and so does ``with CheckpointStore(folder) as store:``; what is not closed is closed
+when nothing refers to it any more, which in a notebook may be long after an exception.
 Attributes: ``folder``, ``closed``, ``dimension``, ``storage`` ("float32", "float16", "int8"), ``rows_held``, ``ranges``
 [(begin, end), ...], ``rows_fingerprint``.
 Reading: ``read_rows(begin, end)`` → float32 (rows, dimension), of which only the shards concerned are touched;
@@ -112,7 +112,8 @@ def _export_parquet(store: CheckpointStore, file: Path) -> None:
     rows = store.ranges[-1][1] if store.ranges else 0
     beside: dict[str, Any] = {}
     if file.resolve().parent == Path(store.folder).resolve() and file.name in ("collection.parquet", "map.parquet"):
-        raise _core.CheckpointError(f"an export may not take the place of the store's own '{file}': choose another name")
+        raise _core.CheckpointError(f"an export may not take the place of the store's own '{file}': choose another "
+                                    f"name")
     table = _collection(store, ["id", "title"])
     if table is not None:
         beside |= {name: table.column(name).combine_chunks() for name in table.column_names}

@@ -8,39 +8,17 @@
 #include "embed/units.hpp"
 #include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
+#include "pipeline/moved_rows.hpp"
 #include "pipeline/text_hash.hpp"
 
 namespace knowmap {
 
 namespace {
 
-/// Shards that reach beyond the last text.
-std::vector<RowRange> ranges_beyond(const CheckpointStore& store, std::uint64_t n) {
-  auto beyond = store.ranges();
-  std::erase_if(beyond, [&](RowRange range) { return range.end <= n; });
-  // A name alone is not to be believed where rows are removed for it.
-  for (const RowRange range : beyond) static_cast<void>(store.text_hashes(range));
-  return beyond;
-}
-
 std::uint64_t count_rows(std::span<const RowRange> ranges) {
   std::uint64_t rows = 0;
   for (const RowRange range : ranges) rows += range.end - range.begin;
   return rows;
-}
-
-/// Rows held whose texts are no longer what they were made from.
-std::vector<std::uint64_t> changed_rows(const CheckpointStore& store,
-                                        std::span<const std::uint64_t> hashes) {
-  std::vector<std::uint64_t> changed;
-  for (const RowRange range : store.ranges()) {
-    if (range.end > hashes.size()) continue;
-    const auto held = store.text_hashes(range);
-    for (std::uint64_t row = range.begin; row < range.end; ++row) {
-      if (held[row - range.begin] != hashes[row]) changed.push_back(row);
-    }
-  }
-  return changed;
 }
 
 std::vector<RowRange> missing(const std::vector<RowRange>& held, std::uint64_t n) {
@@ -189,15 +167,20 @@ class EmbedRun {
   }
 
   ResumeReport run() {
-    const auto beyond = ranges_beyond(store_, texts_.size());
-    const auto changed = changed_rows(store_, report_.text_hashes);
-    report_.rows_dropped = count_rows(beyond) + changed.size();
-    report_.rows_kept = store_.rows_held() - report_.rows_dropped;
+    MovedRows moving(store_, report_.text_hashes);
+    const std::uint64_t held = store_.rows_held();
+    const std::uint64_t others = count_rows(moving.beyond()) + moving.changed().size();
+    // A row that is wanted in two places is copied twice, and counts once at most.
+    report_.rows_dropped = others - std::min(others, moving.count());
+    report_.rows_kept = held - report_.rows_dropped;
     if (!options_.replace_rows) require_meant();
     if (options_.before_rows) options_.before_rows();
-    for (const RowRange range : beyond) store_.drop_rows(range);
+    const std::uint64_t moved = moving.move(store_, [this] { report_progress(); });
+    report_.rows_dropped = others - std::min(others, moved);
+    report_.rows_kept = held - report_.rows_dropped;
+    for (const RowRange range : moving.beyond()) store_.drop_rows(range);
     CommitLane lane(store_, options_);
-    recompute(changed, lane);
+    recompute(moving.changed(), lane);
     for (const RowRange gap : missing(store_.ranges(), texts_.size())) fill(gap, lane);
     lane.finish();
     store_.write_manifest();
@@ -205,14 +188,22 @@ class EmbedRun {
   }
 
  private:
+  void report_progress() const {
+    if (!options_.progress) return;
+    if (!options_.progress({"embed", 0, texts_.size(), "texts"})) {
+      throw CancelledError("stopped while rows were moved; what was committed is kept");
+    }
+  }
+
   // A wrong file, or a part of the right one, is easily given, and hours of work would go.
   void require_meant() const {
     const std::uint64_t lost = report_.rows_dropped, kept = report_.rows_kept;
     if (lost < StoreOptions::kRowsWorthAsking || lost <= kept) return;
     throw CheckpointError(
         "the store " + store_.folder().string() + " holds " + std::to_string(lost + kept) +
-        " rows, and " + std::to_string(lost) + " of them are of texts that are not, or not there, " +
-        "among the " + std::to_string(texts_.size()) +
+        " rows, and " + std::to_string(lost) +
+        " of them are of texts that are not, or not there, " + "among the " +
+        std::to_string(texts_.size()) +
         " given: nothing was removed. Give the texts that the store was made of, name another "
         "store, or, where those rows are to be replaced, say so (--replace, replace=True)");
   }

@@ -83,9 +83,8 @@ int rename_exclusively(const Directory& folder, const char* from, const char* to
   // a claim first, exclusively. One that a kill leaves behind is removed with the other files
   // in the making when the next writer has the store's lock.
   const std::string claim = std::string(kPrefix) + to + std::string(kSuffix);
-  const FileDescriptor claimed(::openat(folder.fd(), claim.c_str(),
-                                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                                        0666));
+  const FileDescriptor claimed(::openat(
+      folder.fd(), claim.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
   if (!claimed) return errno;
   int error = 0;
   try {

@@ -260,8 +260,8 @@ std::optional<RowForm> CheckpointStore::Impl::form_of_most(const RowShards& held
     try {
       RowForm form = shard->form();
       const std::uint64_t count = shard->range().end - shard->range().begin;
-      const auto known =
-          std::ranges::find(forms, form, [](const auto& entry) -> auto& { return entry.first; });
+      const auto known = std::ranges::find(
+          forms, form, [](const auto& entry) -> auto& { return entry.first; });
       if (known == forms.end()) {
         forms.emplace_back(std::move(form), count);
       } else {
@@ -309,12 +309,11 @@ void CheckpointStore::begin_rows(const Fingerprint& fingerprint, std::uint64_t d
   const RowShards held = impl_->snapshot();
   const auto before = impl_->form_of_most(held);
   if (before && *before != now) {
-    throw CheckpointError("the store " + impl_->path.string() + " holds " +
-                          std::to_string(rows_held()) +
-                          " rows that were made otherwise (there → now):" +
-                          store::differences(*before, now) +
-                          "\nrun with the options they were made with, name another store, or "
-                          "start over (--fresh, which removes them)");
+    throw CheckpointError(
+        "the store " + impl_->path.string() + " holds " + std::to_string(rows_held()) +
+        " rows that were made otherwise (there → now):" + store::differences(*before, now) +
+        "\nrun with the options they were made with, name another store, or "
+        "start over (--fresh, which removes them)");
   }
   for (const auto& shard : held) {
     std::optional<RowForm> form;

@@ -121,7 +121,7 @@ RowShards overlapped(RowShards shards) {
   });
   struct Best {
     std::uint64_t rows = 0;
-    bool takes = false;       // the last of these shards
+    bool takes = false;      // the last of these shards
     std::size_t before = 0;  // how many shards may stand before it
   };
   std::vector<Best> best(shards.size() + 1);

@@ -278,13 +278,11 @@ void LockFile::refuse(const std::string& content) const {
 }
 
 void LockFile::write_owner() {
-  const nlohmann::json owner = {{"process", ::getpid()},
-                                {"process_started", start_time(::getpid())},
-                                {"host", host_name()},
-                                {"machine", machine_id()},
-                                {"boot", boot_id()},
-                                {"process_namespace", process_namespace()},
-                                {"since", now_as_text()}};
+  const nlohmann::json owner = {
+      {"process", ::getpid()}, {"process_started", start_time(::getpid())},
+      {"host", host_name()},   {"machine", machine_id()},
+      {"boot", boot_id()},     {"process_namespace", process_namespace()},
+      {"since", now_as_text()}};
   content_ = owner.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   const auto path = folder_.path() / kLockName;
   if (::ftruncate(fd_.get(), 0) != 0) throw_os_error("write the lock", path, errno);

@@ -58,11 +58,8 @@ bool is_manifest(const nlohmann::json& said) {
   return said.is_object() && said.value("format", nlohmann::json()) == kFormat;
 }
 
-// One without a checksum is an earlier knowmap's, and right.
 bool is_sound(const nlohmann::json& said) {
-  if (!is_manifest(said)) return false;
-  const auto checksum = said.find(kChecksum);
-  return checksum == said.end() || *checksum == checksum_of(said);
+  return is_manifest(said) && said.value(kChecksum, nlohmann::json()) == checksum_of(said);
 }
 
 // Whether a folder holds a shard whose header is sound: that no other program makes.
@@ -118,14 +115,14 @@ void write_manifest_file(const Directory& folder, const Manifest& manifest) {
   nlohmann::json stages = nlohmann::json::object();
   for (const auto& [stage, made_from] : manifest.stages) stages[stage] = to_json(made_from);
   nlohmann::json json = {{"format", kFormat},
-                               {"version", kVersion},
-                               {"knowmap", KNOWMAP_VERSION},
-                               {"rows",
-                                {{"count", rows},
-                                 {"dimension", manifest.dimension},
-                                 {"fingerprint", to_json(manifest.fingerprint)},
-                                 {"ranges", as_json(manifest.ranges)}}},
-                               {"stages", stages}};
+                         {"version", kVersion},
+                         {"knowmap", KNOWMAP_VERSION},
+                         {"rows",
+                          {{"count", rows},
+                           {"dimension", manifest.dimension},
+                           {"fingerprint", to_json(manifest.fingerprint)},
+                           {"ranges", as_json(manifest.ranges)}}},
+                         {"stages", stages}};
   json[kChecksum] = checksum_of(json);
   const std::string text =
       json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -137,7 +134,8 @@ void require_store(const Directory& folder, const std::string& purpose) {
   if (is_manifest(manifest)) {
     const auto version = manifest.find("version");
     if (version != manifest.end() && *version == kVersion) return;
-    if (!is_sound(manifest)) return;  // a damaged version is no later one
+    // A damaged version is no later one; without a checksum it is to be believed.
+    if (manifest.contains(kChecksum) && !is_sound(manifest)) return;
     throw CheckpointError("the store " + folder.path().string() + " is of version " +
                           (version == manifest.end() ? "unknown" : version->dump()) +
                           ", this knowmap knows version " + std::to_string(kVersion) +

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from programs import FLIPS, FULL, PROBE, SHIM, STRACE, WRITER, needs
+from programs import FLIPS, FULL, PROBE, SHIM, STRACE, WRITER, needs, skip
 
 # Everything that a writer does to the disk, and the lookups in between.
 CHANGING = ["mkdir", "mkdirat", "openat", "write", "pwrite64", "ftruncate", "fsync", "rename", "renameat", "renameat2",
@@ -249,7 +249,8 @@ def test_an_error_from_every_call_of_care(scratch, what, error):
 
     tried = everywhere(care.calls(CHANGING + OTHERS if FULL else CHANGING), attempt)
     assert told or error == "EINTR"
-    report(f"{error} from every call of {TOLD[what]} ({len(told)} told in a clear error, the others did no harm)", tried)
+    report(f"{error} from every call of {TOLD[what]} ({len(told)} told in a clear error, the others did no harm)",
+           tried)
 
 
 @needs(WRITER, SHIM, strace=True)
@@ -265,8 +266,8 @@ def test_every_write_of_care_is_short_once(scratch):
         shutil.rmtree(place)
         return 1
 
-    places = care.calls(["openat", "pwrite64"])
-    report(f"A short write at every write of {TOLD['care']}", everywhere([c for c in places if c[0] == "pwrite64"], attempt))
+    places = [call for call in care.calls(["openat", "pwrite64"]) if call[0] == "pwrite64"]
+    report(f"A short write at every write of {TOLD['care']}", everywhere(places, attempt))
 
 
 TOLD = {"care": "updates, drops, repairs and exports", "fresh": "a start afresh"}

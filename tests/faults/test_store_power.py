@@ -22,7 +22,8 @@ from pathlib import Path
 from programs import FULL, STRACE, WRITER, needs
 from test_store_faults import check, contents, report, scratch, write, writer  # noqa: F401
 
-CALLS = "mkdir,mkdirat,openat,open,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,linkat,unlink,unlinkat,close"
+CALLS = ("mkdir,mkdirat,openat,open,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,linkat,unlink,"
+         "unlinkat,close")
 LINE = re.compile(r"\d+ +(\w+)\((.*)\) += (-?\d+)")
 
 

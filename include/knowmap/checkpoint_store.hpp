@@ -87,6 +87,8 @@ class KNOWMAP_EXPORT CheckpointStore {
   /// other thread may be using the store.
   void close() noexcept;
   bool closed() const noexcept;
+  /// Opened for reading: what a stage makes is not kept.
+  bool read_only() const noexcept;
 
   const std::filesystem::path& folder() const;
 

@@ -189,6 +189,8 @@ void CheckpointStore::close() noexcept {
   if (impl_) impl_->close();
 }
 
+bool CheckpointStore::read_only() const noexcept { return impl_ && !impl_->lock; }
+
 bool CheckpointStore::closed() const noexcept { return !impl_ || impl_->closed; }
 
 void CheckpointStore::Impl::close() noexcept {

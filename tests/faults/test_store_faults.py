@@ -6,6 +6,7 @@ takes runs of 100 commits, and gives every error to every call. Each test prints
 """
 
 import ctypes
+import importlib.util
 import itertools
 import os
 import re
@@ -360,7 +361,7 @@ def test_no_room_for_even_the_lock(scratch, options, filled):
 def test_no_rights(scratch):
     """Somebody else's store: reading it is fine, where its owner lets them; writing says whom to ask."""
     if os.getuid() != 0:
-        pytest.skip("only root can become somebody else")
+        skip("only root can become somebody else")
     scratch.chmod(0o755)
     folder, writer = scratch / "store", scratch / "writer"
     done = write(folder, 6)
@@ -549,7 +550,8 @@ print("fine")
     "order, everyone_sees", list(itertools.product(["h5py,probe", "probe,h5py"], [0, 1]))
 )
 def test_beside_h5py_in_one_process(tmp_path, order, everyone_sees):
-    pytest.importorskip("h5py")
+    if importlib.util.find_spec("h5py") is None:
+        skip("h5py is missing")
     result = run(sys.executable, "-c", BOTH_LIBRARIES, order, everyone_sees, PROBE, tmp_path)
     assert result.returncode == 0 and result.stdout == "fine\n", result.stderr
     assert result.stderr == ""

@@ -105,8 +105,10 @@ class StructureWriter {
     const hdf5::Handle space(
         H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
         "make the space of " + name);
+    const hdf5::Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "make a property list");
+    hdf5::check(H5Pset_obj_track_times(properties, false), "turn times off");  // the same bytes
     const hdf5::Handle dataset(
-        H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT),
         H5Dclose, "make the dataset " + name);
     std::vector<const char*> pointers;
     for (const auto& text : texts) pointers.push_back(text.c_str());

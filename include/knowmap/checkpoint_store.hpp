@@ -155,7 +155,8 @@ class KNOWMAP_EXPORT CheckpointStore {
   VerifyReport verify() const;
   /// Removes what `verify` finds damaged, made otherwise than most rows, or holding rows
   /// that another sound shard holds too, and leftovers, and writes `store.json` anew; gives
-  /// what it found. The next run computes anew what is then missing.
+  /// what it found. The next run computes anew what is then missing. Throws, and removes
+  /// nothing, where a file can't be looked at: whether it is damaged isn't known.
   VerifyReport repair();
   /// Writes rows and stages into one plain HDF5 file: `/embeddings` (n, d),
   /// `/text_hashes`, `/stages/<stage>/<array>`; attributes hold the

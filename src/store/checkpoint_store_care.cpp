@@ -150,8 +150,13 @@ RowShards overlapped(RowShards shards) {
 }  // namespace
 
 VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
-                                           std::vector<std::string>& bad_stages) const {
+                                           std::vector<std::string>& bad_stages,
+                                           std::string& unread) const {
   VerifyReport report;
+  const auto not_read = [&](const store::SystemError& error) {
+    report.damaged.emplace_back(error.what());
+    if (unread.empty()) unread = error.what();
+  };
   RowShards held = all_shards();
   const auto condemn = [&](const std::shared_ptr<RowShard>& shard, std::string why) {
     report.damaged.push_back(std::move(why));
@@ -164,6 +169,9 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
       return false;
     } catch (const store::NewerShardError&) {
       throw;
+    } catch (const store::SystemError& error) {
+      not_read(error);
+      return true;
     } catch (const CheckpointError& error) {
       condemn(shard, error.what());
       return true;
@@ -176,6 +184,9 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
     try {
       shard->check(*most);
       return false;
+    } catch (const store::SystemError& error) {
+      not_read(error);
+      return true;
     } catch (const CheckpointError& error) {
       condemn(shard, error.what());
       return true;
@@ -200,6 +211,8 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
       shard->verify();
     } catch (const store::NewerShardError&) {
       throw;
+    } catch (const store::SystemError& error) {
+      not_read(error);
     } catch (const CheckpointError& error) {
       report.damaged.emplace_back(error.what());
       bad_stages.push_back(name);
@@ -217,7 +230,8 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
 VerifyReport CheckpointStore::verify() const {
   RowShards bad_rows;
   std::vector<std::string> bad_stages;
-  return impl_->verify(bad_rows, bad_stages);
+  std::string unread;
+  return impl_->verify(bad_rows, bad_stages, unread);
 }
 
 VerifyReport CheckpointStore::repair() {
@@ -225,7 +239,10 @@ VerifyReport CheckpointStore::repair() {
   impl_->require_writer();
   RowShards bad_rows;
   std::vector<std::string> bad_stages;
-  VerifyReport report = impl_->verify(bad_rows, bad_stages);
+  std::string unread;
+  VerifyReport report = impl_->verify(bad_rows, bad_stages, unread);
+  // A disk that fails, or that is away for a moment, makes no shard a damaged one.
+  if (!unread.empty()) throw CheckpointError(unread + "; so nothing was repaired, nor removed");
   impl_->drop(bad_rows);
   impl_->index_shards(impl_->all_shards());
   for (const auto& name : bad_stages) impl_->stages.remove(name);

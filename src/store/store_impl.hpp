@@ -65,7 +65,9 @@ struct CheckpointStore::Impl {
   std::optional<store::Shard> open_stage(const std::string& name) const;
 
   void write_manifest();
-  VerifyReport verify(store::RowShards& bad_rows, std::vector<std::string>& bad_stages) const;
+  /// `unread`: why a file could not be looked at, where one couldn't.
+  VerifyReport verify(store::RowShards& bad_rows, std::vector<std::string>& bad_stages,
+                      std::string& unread) const;
 };
 
 }  // namespace knowmap

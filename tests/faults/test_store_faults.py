@@ -426,7 +426,7 @@ def test_two_writers_that_no_lock_keeps_apart(scratch, disk):
     env, refused = shimmed(f"{disk},trusting"), 0
     for number in range(40 if FULL else 10):
         folder = scratch / str(number)
-        both = [subprocess.Popen([WRITER, "write", folder, "30"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        both = [subprocess.Popen([WRITER, "write", folder, "200"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  text=True, env=env) for _ in range(2)]
         said = [process.communicate() for process in both]
         for process, (_, complaint) in zip(both, said, strict=True):
@@ -435,7 +435,7 @@ def test_two_writers_that_no_lock_keeps_apart(scratch, disk):
             refused += "exists already: another process" in complaint
         check(folder, "\n".join(line for out, _ in said for line in out.splitlines() if line.startswith("rows")),
               "two writers")
-        done = write(folder, 30)
+        done = write(folder, 200)
         assert done.returncode == 0, done.stderr
         check(folder, "".join(out for out, _ in said) + done.stdout, "two writers, gone on with")
     assert refused > 0  # they did meet

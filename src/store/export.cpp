@@ -160,9 +160,13 @@ void write_numbers(OutputFile& out, const Export& content, const Layout& layout)
 void export_file(const Export& content, const std::filesystem::path& file) {
   OutputFile out(file, bytes_needed(content));
   Layout layout;
-  {
+  try {
     const hdf5::Session session;
     layout = StructureWriter(out.path()).write(content);
+  } catch (const CheckpointError& error) {  // HDF5's own words, without a way out
+    throw CheckpointError(std::string(error.what()) +
+                          "; nothing was exported, and the store is as it was: free space or "
+                          "choose another place, and export again");
   }
   write_numbers(out, content, layout);
   out.commit();

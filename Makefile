@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: map test test-cpp test-python build-faults faults setup lint format bench bench-whole bench-embed \
+.PHONY: map test test-cpp test-python build-faults faults fuzz setup lint format bench bench-whole bench-embed \
         bench-labels bench-page clean help
 
 VENV   := .venv
@@ -17,6 +17,7 @@ help:
 	@echo "make map      10,033 encyclopedia articles -> map/map.html"
 	@echo "make test     GoogleTest and pytest"
 	@echo "make faults   every kill, failing call, power loss and flipped bit that the store is tried with (long)"
+	@echo "make fuzz     the fuzzers of all parsers under ASan and UBSan, FUZZ_SECONDS=3600 each (wants clang)"
 	@echo "make lint     ruff, clang-format"
 	@echo "make bench    beside the peers: the whole line (bench-whole), embedding (bench-embed), labels and regions"
 	@echo "              (bench-labels), the page at 250,000 and a million points (bench-page); long"
@@ -80,6 +81,24 @@ build-faults: build/dev/build.ninja
 
 faults: build-faults $(CACHE)/package $(CACHE)/data
 	KNOWMAP_FAULTS=full KNOWMAP_STORE_PROGRAMS=$(abspath build/dev/tests/faults) $(PYTHON) -m pytest -s tests/faults
+
+# Each in the background of the others; what they find lies in build/found/NAME. FUZZ_CXX names a clang whose version has
+# libclang-rt and libomp too (Debian: clang-19, libclang-rt-19-dev, libomp-19-dev).
+FUZZERS      := shard safetensors config tokenizer folder
+FUZZ_SECONDS := 3600
+FUZZ_CXX     := clang++
+fuzz: $(CACHE)/python
+	CC=$(FUZZ_CXX:clang++%=clang%) CXX=$(FUZZ_CXX) cmake -S . -B build/fuzz -G Ninja -DKNOWMAP_BUILD_FUZZERS=ON \
+		-DKNOWMAP_BUILD_TESTS=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKNOWMAP_SANITIZE=address,undefined \
+		"-DKNOWMAP_STAGES=support;text;model;store" -DPython_EXECUTABLE=$(abspath $(PYTHON))
+	cmake --build build/fuzz --target $(FUZZERS:%=fuzz_%)
+	mkdir -p $(FUZZERS:%=build/found/%)
+	pids=(); for name in $(FUZZERS); do \
+		build/fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			-artifact_prefix=build/found/$$name- build/found/$$name tests/fuzz/corpus/$$name \
+			>build/found/$$name.log 2>&1 & pids+=($$!); done; \
+	failed=0; for pid in $${pids[@]}; do wait $$pid || failed=1; done; \
+	grep -H 'stat::number_of_executed_units\|SUMMARY' build/found/*.log || true; exit $$failed
 
 # --- care -------------------------------------------------------------------------
 

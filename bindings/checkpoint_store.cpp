@@ -55,12 +55,25 @@ void register_checkpoint_store(py::module_& m) {
              return std::make_unique<CheckpointStore>(folder, parsed);
            }),
            py::arg("folder"), py::arg("mode") = "a")
+      .def("close", &CheckpointStore::close, nogil,
+           "Gives the lock back; every other use raises from then on.")
+      .def_property_readonly("closed", &CheckpointStore::closed)
+      .def("__enter__", [](const py::object& self) { return self; })
+      .def("__exit__",
+           [](CheckpointStore& self, const py::args&) {
+             const py::gil_scoped_release release;
+             self.close();
+           })
       .def_property_readonly("folder", &CheckpointStore::folder)
-      .def_property_readonly("dimension", &CheckpointStore::dimension)
-      .def_property_readonly("rows_fingerprint", &CheckpointStore::rows_fingerprint)
-      .def_property_readonly(
-          "storage",
-          [](const CheckpointStore& self) { return std::string(row_storage_name(self.storage())); })
+      // These read shards' headers.
+      .def_property_readonly("dimension", py::cpp_function(&CheckpointStore::dimension, nogil))
+      .def_property_readonly("rows_fingerprint",
+                             py::cpp_function(&CheckpointStore::rows_fingerprint, nogil))
+      .def_property_readonly("storage", py::cpp_function(
+                                            [](const CheckpointStore& self) {
+                                              return std::string(row_storage_name(self.storage()));
+                                            },
+                                            nogil))
       .def_property_readonly("rows_held", &CheckpointStore::rows_held)
       .def_property_readonly("ranges",
                              [](const CheckpointStore& self) {
@@ -109,17 +122,21 @@ void register_checkpoint_store(py::module_& m) {
       .def(
           "text_hashes",
           [](const CheckpointStore& self, std::uint64_t begin, std::uint64_t end) {
-            return to_numpy(self.text_hashes({begin, end}));
+            std::vector<std::uint64_t> hashes;
+            {
+              const py::gil_scoped_release release;
+              hashes = self.text_hashes({begin, end});
+            }
+            return to_numpy(std::move(hashes));
           },
           py::arg("begin"), py::arg("end"), "uint64: what the rows' texts hash to.")
       .def(
           "read_rows",
           [](const CheckpointStore& self, std::uint64_t begin, std::uint64_t end) {
-            if (begin > end) throw std::invalid_argument("begin must not exceed end");
-            Matrix rows(end - begin, self.dimension());
+            Matrix rows;
             {
               const py::gil_scoped_release release;
-              self.read_rows({begin, end}, rows);
+              rows = self.read_rows({begin, end});
             }
             return to_numpy(std::move(rows));
           },
@@ -141,7 +158,11 @@ void register_checkpoint_store(py::module_& m) {
           py::arg("stage"), "The latest result of a stage as arrays by name, or None.")
       .def("verify", &CheckpointStore::verify, nogil)
       .def("repair", &CheckpointStore::repair, nogil)
-      .def("export_hdf5", &CheckpointStore::export_hdf5, py::arg("file"), nogil)
+      .def(
+          "export_hdf5",
+          [](const CheckpointStore& self, const std::filesystem::path& file,
+             const std::vector<std::string>& ids) { self.export_hdf5(file, ids); },
+          py::arg("file"), py::arg("ids") = std::vector<std::string>{}, nogil)
       .def("export_npy", &CheckpointStore::export_npy, py::arg("file"), nogil)
       .def("export_view", &CheckpointStore::export_view, py::arg("file"), nogil)
       .def("write_manifest", &CheckpointStore::write_manifest, nogil);

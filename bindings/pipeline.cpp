@@ -4,6 +4,7 @@
 
 #include "labeler.hpp"
 #include "namer.hpp"
+#include "pipeline/text_hash.hpp"
 
 namespace knowmap::python {
 
@@ -29,17 +30,41 @@ void register_pipeline(py::module_& m) {
   m.def(
       "embed_into_store",
       [](Embedder& embedder, const py::sequence& texts, CheckpointStore& store,
-         const std::string& storage, std::uint64_t commit_rows, double commit_seconds,
-         const py::object& progress) {
+         const std::string& storage, std::uint64_t commit_rows, double commit_seconds, bool replace,
+         const std::optional<py::function>& before_rows, const py::object& progress) {
         const Texts views(texts);
-        const StoreOptions options{row_storage_from_name(storage), commit_rows, commit_seconds,
-                                   progress_callback(progress)};
+        StoreOptions options;
+        options.storage = row_storage_from_name(storage);
+        options.commit_rows = commit_rows;
+        options.commit_seconds = commit_seconds;
+        options.replace_rows = replace;
+        if (before_rows) {
+          options.before_rows = [&before_rows] {
+            const py::gil_scoped_acquire gil;
+            (*before_rows)();
+          };
+        }
+        options.progress = progress_callback(progress);
         const py::gil_scoped_release nogil;
         return embed_into_store(embedder, views.views(), store, options);
       },
       py::arg("embedder"), py::arg("texts"), py::arg("store"), py::kw_only(),
       py::arg("storage") = "float32", py::arg("commit_rows") = 0,
-      py::arg("commit_seconds") = StoreOptions{}.commit_seconds, py::arg("progress") = py::none());
+      py::arg("commit_seconds") = StoreOptions{}.commit_seconds, py::arg("replace") = false,
+      py::arg("before_rows") = py::none(), py::arg("progress") = py::none());
+
+  m.def(
+      "text_hashes",
+      [](const py::sequence& texts) {
+        const Texts views(texts);
+        std::vector<std::uint64_t> hashes;
+        {
+          const py::gil_scoped_release nogil;
+          hashes = text_hashes(views.views());
+        }
+        return to_numpy(std::move(hashes));
+      },
+      py::arg("texts"), "uint64: what a store knows the texts by.");
 
   py::class_<KnowledgeMap>(m, "KnowledgeMap")
       .def_property_readonly(

@@ -82,18 +82,26 @@ class KNOWMAP_EXPORT CheckpointStore {
   CheckpointStore& operator=(CheckpointStore&&) noexcept;
   ~CheckpointStore();
 
+  /// Writes the manifest where it is old, and gives the lock back; so does the destructor.
+  /// After it, every other use throws a `CheckpointError`, another `close` does nothing. No
+  /// other thread may be using the store.
+  void close() noexcept;
+  bool closed() const noexcept;
+  /// Opened for reading: what a stage makes is not kept.
+  bool read_only() const noexcept;
+
   const std::filesystem::path& folder() const;
 
   // --- rows -----------------------------------------------------------------
 
   /// Says which rows are to be stored: their fingerprint, how wide, and how.
-  /// Where the store holds rows of another fingerprint, width or storage, throws
-  /// a `CheckpointError` that names each difference (before → now). Must be
+  /// Looks at the header of every shard: where one holds rows of another fingerprint,
+  /// width or storage, throws a `CheckpointError` that names each difference. Must be
   /// called before `commit_rows` and `update_rows`.
   void begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension,
                   RowStorage storage = RowStorage::float32);
-  /// The fingerprint of the rows held, and "storage" where that isn't float32;
-  /// nothing where there are none.
+  /// The fingerprint of the rows held (of most, by the shards' headers; reading others
+  /// throws), and "storage" where that isn't float32; nothing where there are none.
   std::optional<Fingerprint> rows_fingerprint() const;
   /// How the rows held, or begun, are stored.
   RowStorage storage() const;
@@ -120,6 +128,9 @@ class KNOWMAP_EXPORT CheckpointStore {
   /// shards of those rows alone; the first time, each is streamed whole through
   /// its checksum, later only the rows asked for are read.
   void read_rows(RowRange range, MatrixView<float> out) const;
+  /// The same into new memory, taken only once the shards' headers say that the rows are
+  /// there, whatever the files' names promise.
+  Matrix read_rows(RowRange range) const;
   /// Takes out the shards that hold any row of `range` (their rows are to be
   /// computed anew, since the texts changed).
   void drop_rows(RowRange range);
@@ -142,14 +153,17 @@ class KNOWMAP_EXPORT CheckpointStore {
   /// Reads every shard whole and checks it. Throws where one is of a later format:
   /// that is no damage, and not to be repaired.
   VerifyReport verify() const;
-  /// Removes what `verify` finds damaged, or holding rows that another shard
-  /// holds too, and leftovers; gives what it found. The next run computes anew
-  /// what is then missing.
+  /// Removes what `verify` finds damaged, made otherwise than most rows, or holding rows
+  /// that another sound shard holds too, and leftovers, and writes `store.json` anew; gives
+  /// what it found. The next run computes anew what is then missing. Throws, and removes
+  /// nothing, where a file can't be looked at: whether it is damaged isn't known.
   VerifyReport repair();
   /// Writes rows and stages into one plain HDF5 file: `/embeddings` (n, d),
   /// `/text_hashes`, `/stages/<stage>/<array>`; attributes hold the
   /// fingerprints as JSON. All rows from 0 to the last must be held.
-  void export_hdf5(const std::filesystem::path& file) const;
+  /// With `ids`, one a row, `/ids` holds them. Exports over the store's own files are
+  /// refused.
+  void export_hdf5(const std::filesystem::path& file, std::span<const std::string> ids = {}) const;
   /// Writes the rows as one `.npy` file, float32 (n, d), that NumPy can map. All
   /// rows from 0 to the last must be held.
   void export_npy(const std::filesystem::path& file) const;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,7 +19,7 @@ namespace knowmap {
 
 /// What `embed_into_store` found and did.
 struct ResumeReport {
-  std::uint64_t rows_kept = 0;      ///< were in the store and still fit
+  std::uint64_t rows_kept = 0;      ///< were in the store and still fit, maybe elsewhere
   std::uint64_t rows_dropped = 0;   ///< were in the store, but their texts changed or are gone
   std::uint64_t rows_computed = 0;  ///< are new, or anew
   EmbedReport embed;                ///< of the rows computed, all units together
@@ -29,19 +30,30 @@ struct ResumeReport {
 struct StoreOptions {
   /// How rows are stored; decides their bytes, so a store keeps to one.
   RowStorage storage = RowStorage::float32;
-  /// The most rows that are computed for one commit; 0 = as many as make a unit
-  /// of 65,536 tokens. What is being computed is what a kill can lose.
+  /// Rows of a commit unit, the most that a kill can lose; 0 = as many as have 65,536
+  /// tokens. It is committed in two halves: one is written while the other is computed.
   std::uint64_t commit_rows = 0;
-  /// Where units are computed faster than this, several make one commit.
+  /// Without `commit_rows`: where 65,536 tokens are computed faster than this, a unit is as
+  /// much as is computed in this time; and where the disk takes longer than half of it for a
+  /// commit, what is computed during two of them, at most 2 × 64 MiB. 0 = neither.
   double commit_seconds = 0.25;
+  /// Rows are replaced and dropped however many of them no longer fit the texts. Else
+  /// a call that would lose more than half of the rows held, and as many as this, is refused.
+  static constexpr std::uint64_t kRowsWorthAsking = 1000;
+  bool replace_rows = false;
+  /// Called once nothing can be refused any more, before any row is changed or computed:
+  /// to make durable what belongs to the texts, such as their ids.
+  std::function<void()> before_rows;
   ProgressCallback progress;
 };
 
-/// Embeds all texts that the store does not hold yet, unit by unit; each unit is
-/// committed while the next is computed. Killed at any instant, a call with the
-/// same texts goes on from the last committed unit and ends with the same rows.
-/// Where texts changed or came to the end, just those are computed; the shard
-/// that reaches beyond the last text is dropped. Throws `CheckpointError` naming
+/// Embeds all texts that the store does not hold yet; each half of a commit unit
+/// is written while the other is computed. Killed at any instant, a call with the
+/// same texts goes on from the last commit, having lost at most one unit, and ends
+/// with the same rows. Where texts changed or came to the end, just those are
+/// computed; the shard that reaches beyond the last text is dropped. Where texts stand
+/// elsewhere now, as where one was put in before them, their rows are copied there (but
+/// for int8: those are computed anew). Throws `CheckpointError` naming
 /// each difference where the store was made by another model or with other
 /// options.
 KNOWMAP_EXPORT ResumeReport embed_into_store(Embedder& embedder,

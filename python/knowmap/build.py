@@ -201,8 +201,8 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
               max_distance: float | None = None, level_sizes: Sequence[int] = (),
               grid: tuple[int, int] | None = None,
               namer: Namer | None = None, namer_key: str | None = None, fresh: bool = False,
-              storage: str = "float32", device: str = "auto", precision: str = "auto", threads: int = 0,
-              progress: bool | Callback = True) -> KnowledgeMap:
+              replace: bool = False, storage: str = "float32", device: str = "auto", precision: str = "auto",
+              threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
     """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
 
     source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns, and
@@ -213,8 +213,9 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     of a grid over the map whose cells get names too. namer: may rename the regions (a language model, say; see
     `rename_regions`): what it raises or answers badly is logged and the built-in name stays. Its answers are kept in
     the folder: a later call asks only where it raised or the regions are new. namer_key tells one namer from another
-    (default: its module and name); another asks anew. fresh: starts over. storage: how embeddings are kept, "float32",
-    "float16" or "int8".
+    (default: its module and name); another asks anew. fresh: starts over. replace: rows of an earlier call whose texts
+    changed or are gone may go, however many they are; else a call that would lose more than half of them, and 1,000 or
+    more, is refused. storage: how embeddings are kept, "float32", "float16" or "int8".
 
     The call says the whole map: an option that it leaves out has its default, whatever an earlier call said, and so
     does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,
@@ -228,7 +229,8 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     collection = read_collection(source, text=text, title=title, label=label, id=id, url=url, columns=columns)
     embedder = model if isinstance(model, Embedder) else Embedder(model, device=device, precision=precision,
                                                                   threads=threads)
-    store = embed_collection(collection, embedder, out, fresh=fresh, storage=storage, progress=progress)
+    store = embed_collection(collection, embedder, out, fresh=fresh, storage=storage, replace=replace,
+                             progress=progress)
     options = default_options(source) | {"umap": dict(umap or {}), "label_neighbors": label_neighbors,
                                          "min_confidence": min_confidence, "target_error": target_error,
                                          "max_distance": max_distance, "level_sizes": list(level_sizes),
@@ -237,21 +239,33 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
         options["namer"] = _name_of(namer) if namer_key is None else namer_key
     if name:
         options["name"] = name
-    return finish_map(collection, store, options, namer=namer, resume=embedder.resume, threads=threads,
-                      progress=progress)
+    with store:
+        return finish_map(collection, store, options, namer=namer, resume=embedder.resume, threads=threads,
+                          progress=progress)
 
 
 def embed_collection(collection: Collection, embedder: Embedder, out: str | os.PathLike[str], *, fresh: bool = False,
                      storage: str = "float32", commit_rows: int = 0, commit_seconds: float = 0.25,
-                     progress: bool | Callback = True) -> _core.CheckpointStore:
-    """The first stage: embeddings into the store, and the collection beside them for the stages that follow."""
+                     replace: bool = False, progress: bool | Callback = True) -> _core.CheckpointStore:
+    """The first stage: the collection, with its ids, for the stages that follow, then its embeddings into the store.
+
+    The collection is durable before the first row is, so that no row is ever without its id. The store is the caller's
+    to close; where this raises, it is closed.
+    """
     store = _core.CheckpointStore(out, mode="w" if fresh else "a")
-    if fresh:
-        for name in (_COLLECTION, _OPTIONS):
-            (Path(out) / name).unlink(missing_ok=True)
-    embedder.embed_into(collection.texts, store, storage=storage, commit_rows=commit_rows,
-                        commit_seconds=commit_seconds, progress=progress)
-    save_collection(collection, out)
+    try:
+        if fresh:
+            for name in (_COLLECTION, _OPTIONS):
+                (Path(out) / name).unlink(missing_ok=True)
+        resume = embedder.embed_into(collection.texts, store, storage=storage, commit_rows=commit_rows,
+                                     commit_seconds=commit_seconds, replace=replace, progress=progress,
+                                     before_rows=lambda: save_collection(collection, out))
+    except BaseException:
+        store.close()  # an exception that is kept, as a notebook does, would keep the lock too
+        raise
+    if resume.rows_dropped:
+        _log.warning("%s rows that '%s' held were dropped: their texts changed or are no longer in the collection",
+                     f"{resume.rows_dropped:,}", out)
     return store
 
 

@@ -114,9 +114,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--storage", default="float32", choices=["float32", "float16", "int8"],
                          help="how embeddings are stored (default: float32)")
         sub.add_argument("--commit-rows", type=int, default=0, metavar="N",
-                         help="the most rows a kill can lose; 0 = a unit of 65,536 tokens")
+                         help="the most rows a kill can lose; 0 = as many as have 65,536 tokens")
         sub.add_argument("--commit-seconds", type=float, default=0.25, metavar="S",
-                         help="gather quicker units into one commit (default: 0.25)")
+                         help="without --commit-rows: the most work a kill can lose, where that is more than 65,536 "
+                              "tokens (default: 0.25)")
+        sub.add_argument("--replace", action="store_true",
+                         help="rows whose texts are no longer in INPUT may go, however many; else a run that would "
+                              "lose most of them is refused")
         sub.add_argument("--memory-limit", type=_bytes, metavar="SIZE", help="bytes to plan for, e.g. 2G")
         threads(sub)
 
@@ -215,24 +219,20 @@ def _embedded(args: argparse.Namespace) -> tuple[Any, Any, Embedder]:
                         memory_limit=args.memory_limit, threads=args.threads, revision=args.revision)
     store = build.embed_collection(collection, embedder, args.out, fresh=args.fresh, storage=args.storage,
                                    commit_rows=args.commit_rows, commit_seconds=args.commit_seconds,
-                                   progress=not args.quiet)
-    _log_resume(embedder.resume)
+                                   replace=args.replace, progress=not args.quiet)
+    if embedder.resume and embedder.resume.rows_kept:
+        logging.info("kept %s rows of an earlier run, computed %s", f"{embedder.resume.rows_kept:,}",
+                     f"{embedder.resume.rows_computed:,}")
     return collection, store, embedder
-
-
-def _log_resume(resume: Any) -> None:
-    if resume.rows_kept:
-        dropped = f"; {resume.rows_dropped:,} rows of changed texts were dropped" if resume.rows_dropped else ""
-        logging.info("kept %s rows of an earlier run, computed %s%s", f"{resume.rows_kept:,}",
-                     f"{resume.rows_computed:,}", dropped)
 
 
 def _build(args: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     collection, store, embedder = _embedded(args)
-    options = _options(args, build.default_options(args.input))
-    made = build.finish_map(collection, store, options, resume=embedder.resume, threads=args.threads,
-                            progress=not args.quiet)
+    with store:
+        options = _options(args, build.default_options(args.input))
+        made = build.finish_map(collection, store, options, resume=embedder.resume, threads=args.threads,
+                                progress=not args.quiet)
     seconds = time.perf_counter() - start
     if made.reused:
         logging.info("kept from an earlier run: %s", ", ".join(made.reused))
@@ -257,7 +257,8 @@ def _map_summary(made: build.KnowledgeMap) -> dict[str, Any]:
 
 
 def _embed(args: argparse.Namespace) -> dict[str, Any]:
-    collection, _, embedder = _embedded(args)
+    collection, store, embedder = _embedded(args)
+    store.close()
     return _embed_summary(embedder) | {"texts": len(collection),
                                        "say": f"{len(collection):,} texts embedded in {args.out}"}
 
@@ -266,29 +267,33 @@ def _opened(args: argparse.Namespace, mode: str = "a") -> _core.CheckpointStore:
     if not args.folder.is_dir():
         raise _core.CheckpointError(f"'{args.folder}' is no folder of a store; `knowmap embed` makes one")
     held = _core.CheckpointStore(args.folder, mode="r")  # else a folder without a store would be made one
-    return held if mode == "r" else _core.CheckpointStore(args.folder, mode=mode)
+    if mode == "r":
+        return held
+    held.close()
+    return _core.CheckpointStore(args.folder, mode=mode)
 
 
 def _project(args: argparse.Namespace) -> dict[str, Any]:
-    store = _opened(args)
-    options = _options(args, build.load_options(args.folder))
-    made = build.finish_map(build.load_collection(args.folder), store, options, layout_only=True,
-                            threads=args.threads, progress=not args.quiet)
+    with _opened(args) as store:
+        options = _options(args, build.load_options(args.folder))
+        made = build.finish_map(build.load_collection(args.folder), store, options, layout_only=True,
+                                threads=args.threads, progress=not args.quiet)
     return {"texts": len(made), "reused": made.reused, "say": f"the map of {len(made):,} texts is in {args.folder}"}
 
 
 def _label(args: argparse.Namespace) -> dict[str, Any]:
-    store = _opened(args)
-    options = _options(args, build.load_options(args.folder))
-    made = build.finish_map(build.load_collection(args.folder), store, options, threads=args.threads,
-                            progress=not args.quiet)
+    with _opened(args) as store:
+        options = _options(args, build.load_options(args.folder))
+        made = build.finish_map(build.load_collection(args.folder), store, options, threads=args.threads,
+                                progress=not args.quiet)
     return _map_summary(made) | {"say": f"open {args.folder / 'map.html'} in a browser"}
 
 
 def _render(args: argparse.Namespace) -> dict[str, Any]:
-    store = _opened(args)
-    made = build.finish_map(build.load_collection(args.folder), store, write=False, threads=args.threads,
-                            progress=not args.quiet)
+    # Written elsewhere, the store is only read: it may lie on a read-only disk.
+    with _opened(args, mode="r" if args.out else "a") as store:
+        made = build.finish_map(build.load_collection(args.folder), store, write=False, threads=args.threads,
+                                progress=not args.quiet)
     if not args.out:
         made.to_parquet(args.folder / "map.parquet")
     path = made.to_html(args.out or args.folder / "map.html", text_length=args.text_length)
@@ -348,13 +353,13 @@ def _repair(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _verify(args: argparse.Namespace) -> dict[str, Any]:
-    store = _opened(args, mode="a" if args.repair else "r")
-    report = store.repair() if args.repair else store.verify()
+    with _opened(args, mode="a" if args.repair else "r") as store:
+        report = store.repair() if args.repair else store.verify()
+        missing = _missing(store)
     done = "removed, " if args.repair else ""
     beside = build.verify_collection(args.folder)  # the user's own texts: told of, never removed
     found = [f"{done}damaged: {line}" for line in report.damaged] + beside
     found += [f"{done}left over, harmless: {line}" for line in report.leftovers]
-    missing = _missing(store)
     found += _say_missing(missing)
     state = f"{report.shards} shard(s), {report.rows:,} rows, {report.stages} stage(s): " + (
         ("all sound" if not missing else "what is there is sound") if not report.damaged and not beside else

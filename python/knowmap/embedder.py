@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,9 +103,14 @@ class Embedder:
                     rows = self._core.encode(texts, progress=report)
                     self.report = self._core.report
                 else:
-                    opened = store if isinstance(store, _core.CheckpointStore) else _core.CheckpointStore(store)
-                    self.embed_into(texts, opened, storage=storage, progress=report or False)
-                    rows = opened.read_rows(0, len(texts))
+                    ours = not isinstance(store, _core.CheckpointStore)
+                    opened = _core.CheckpointStore(store) if ours else store
+                    try:
+                        self.embed_into(texts, opened, storage=storage, progress=report or False)
+                        rows = opened.read_rows(0, len(texts))
+                    finally:
+                        if ours:  # its lock must not outlive an exception that somebody keeps
+                            opened.close()
             return rows if output == "embeddings" else quantize(rows, output)
         finally:
             self._core.set_encode_options()
@@ -120,17 +126,22 @@ class Embedder:
         return self._core.prompts
 
     def embed_into(self, texts: Iterable[str], store: _core.CheckpointStore, *, storage: str = "float32",
-                   commit_rows: int = 0, commit_seconds: float = 0.25,
+                   commit_rows: int = 0, commit_seconds: float = 0.25, replace: bool = False,
+                   before_rows: Callable[[], Any] | None = None,
                    progress: bool | Callback = True) -> _core.ResumeReport:
         """Embeds what the store lacks, without reading it all back: for collections larger than memory.
 
-        commit_rows: the most rows computed for one commit, 0 = a unit of 65,536 tokens; what is being computed is what
-        a kill can lose. commit_seconds: where units are computed faster than this, several make one commit.
+        A kill loses at most one commit unit, half of which is written while the other is computed.
+        commit_rows: the rows of a unit; 0 = as many as have 65,536 tokens. commit_seconds: without `commit_rows`, where
+        a unit is computed in less than this, as much as is computed in this time; and where the disk takes longer than
+        half of it for a commit, what is computed during two. replace: rows may go whose texts are no longer there,
+        however many; else a call that would lose more than half of those held, and 1,000 or more, is refused.
+        before_rows: called once nothing can be refused any more, before any row is changed.
         """
         with callback(progress) as report:
             self.resume = _core.embed_into_store(self._core, _as_list(texts), store, storage=storage,
                                                   commit_rows=commit_rows, commit_seconds=commit_seconds,
-                                                  progress=report)
+                                                  replace=replace, before_rows=before_rows, progress=report)
         self.report = self.resume.embed
         return self.resume
 

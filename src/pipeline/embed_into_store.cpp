@@ -8,34 +8,17 @@
 #include "embed/units.hpp"
 #include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
+#include "pipeline/moved_rows.hpp"
 #include "pipeline/text_hash.hpp"
 
 namespace knowmap {
 
 namespace {
 
-/// Drops shards that reach beyond the last text; gives how many rows they held.
-std::uint64_t drop_beyond(CheckpointStore& store, std::uint64_t n) {
-  std::uint64_t dropped = 0;
-  for (const RowRange range : store.ranges()) {
-    if (range.end <= n) continue;
-    store.drop_rows(range);
-    dropped += range.end - range.begin;
-  }
-  return dropped;
-}
-
-/// Rows held whose texts are no longer what they were made from.
-std::vector<std::uint64_t> changed_rows(const CheckpointStore& store,
-                                        std::span<const std::uint64_t> hashes) {
-  std::vector<std::uint64_t> changed;
-  for (const RowRange range : store.ranges()) {
-    const auto held = store.text_hashes(range);
-    for (std::uint64_t row = range.begin; row < range.end; ++row) {
-      if (held[row - range.begin] != hashes[row]) changed.push_back(row);
-    }
-  }
-  return changed;
+std::uint64_t count_rows(std::span<const RowRange> ranges) {
+  std::uint64_t rows = 0;
+  for (const RowRange range : ranges) rows += range.end - range.begin;
+  return rows;
 }
 
 std::vector<RowRange> missing(const std::vector<RowRange>& held, std::uint64_t n) {
@@ -68,11 +51,19 @@ struct Computed {
   std::vector<std::uint64_t> hashes;
 };
 
+/// Each half of a commit unit is written while the other is computed, so that what a kill
+/// can lose, the part being written and the part being computed, is one unit.
+constexpr std::size_t kHalfUnitTokens = kUnitTokens / 2;
+
 /// One commit at a time, beside the computing. The destructor waits: what was
 /// handed over is durable even where the computing was cut off.
 class CommitLane {
  public:
-  CommitLane(CheckpointStore& store, double seconds) : store_(store), patience_(seconds) {}
+  CommitLane(CheckpointStore& store, const StoreOptions& options)
+      : store_(store),
+        patience_(options.commit_seconds / 2),
+        gathers_(options.commit_rows == 0 && options.commit_seconds > 0),
+        alone_(options.commit_rows == 1) {}
   ~CommitLane() {
     try {
       finish();
@@ -83,7 +74,8 @@ class CommitLane {
   CommitLane(const CommitLane&) = delete;
   CommitLane& operator=(const CommitLane&) = delete;
 
-  void add(Computed part) {
+  /// `seconds`: how long it took to compute.
+  void add(Computed part, double seconds) {
     const bool goes_on = part.indices.empty() && gathered_ && gathered_->indices.empty() &&
                          gathered_->range.end == part.range.begin;
     if (gathered_ && !goes_on) flush();
@@ -93,9 +85,11 @@ class CommitLane {
       gathered_ = std::move(part);
     }
     const auto waited = std::chrono::duration<double>(Clock::now() - last_).count();
-    // A disk slower than the engine gets larger commits before it holds the engine up.
-    const bool due = waited >= patience_ && idle();
-    if (due || gathered_->rows.size() >= kMostNumbers) flush();
+    // Not where another part like this one would make it more than half a unit. A disk
+    // slower than the engine gets larger commits before it holds the engine up.
+    const bool due = waited + seconds > patience_ && idle();
+    if (!gathers_ || due || gathered_->rows.size() >= kMostNumbers) flush();
+    if (alone_) wait();
   }
   /// Until all is durable; throws what a commit threw.
   void finish() {
@@ -138,6 +132,8 @@ class CommitLane {
 
   CheckpointStore& store_;
   double patience_;
+  bool gathers_;
+  bool alone_;  // a unit of one row has no halves
   Clock::time_point last_ = Clock::now();
   std::optional<Computed> gathered_;
   std::future<void> pending_;
@@ -171,12 +167,20 @@ class EmbedRun {
   }
 
   ResumeReport run() {
-    const std::uint64_t beyond = drop_beyond(store_, texts_.size());
-    const auto changed = changed_rows(store_, report_.text_hashes);
-    report_.rows_dropped = beyond + changed.size();
-    report_.rows_kept = store_.rows_held() - changed.size();
-    CommitLane lane(store_, options_.commit_seconds);
-    recompute(changed, lane);
+    MovedRows moving(store_, report_.text_hashes);
+    const std::uint64_t held = store_.rows_held();
+    const std::uint64_t others = count_rows(moving.beyond()) + moving.changed().size();
+    // A row that is wanted in two places is copied twice, and counts once at most.
+    report_.rows_dropped = others - std::min(others, moving.count());
+    report_.rows_kept = held - report_.rows_dropped;
+    if (!options_.replace_rows) require_meant();
+    if (options_.before_rows) options_.before_rows();
+    const std::uint64_t moved = moving.move(store_, [this] { report_progress(); });
+    report_.rows_dropped = others - std::min(others, moved);
+    report_.rows_kept = held - report_.rows_dropped;
+    for (const RowRange range : moving.beyond()) store_.drop_rows(range);
+    CommitLane lane(store_, options_);
+    recompute(moving.changed(), lane);
     for (const RowRange gap : missing(store_.ranges(), texts_.size())) fill(gap, lane);
     lane.finish();
     store_.write_manifest();
@@ -184,6 +188,26 @@ class EmbedRun {
   }
 
  private:
+  void report_progress() const {
+    if (!options_.progress) return;
+    if (!options_.progress({"embed", 0, texts_.size(), "texts"})) {
+      throw CancelledError("stopped while rows were moved; what was committed is kept");
+    }
+  }
+
+  // A wrong file, or a part of the right one, is easily given, and hours of work would go.
+  void require_meant() const {
+    const std::uint64_t lost = report_.rows_dropped, kept = report_.rows_kept;
+    if (lost < StoreOptions::kRowsWorthAsking || lost <= kept) return;
+    throw CheckpointError(
+        "the store " + store_.folder().string() + " holds " + std::to_string(lost + kept) +
+        " rows, and " + std::to_string(lost) +
+        " of them are of texts that are not, or not there, " + "among the " +
+        std::to_string(texts_.size()) +
+        " given: nothing was removed. Give the texts that the store was made of, name another "
+        "store, or, where those rows are to be replaced, say so (--replace, replace=True)");
+  }
+
   void recompute(std::span<const std::uint64_t> changed, CommitLane& lane) {
     std::vector<std::string_view> texts;
     for (const std::uint64_t row : changed) texts.push_back(texts_[row]);
@@ -192,7 +216,7 @@ class EmbedRun {
       part.indices.assign(changed.begin() + static_cast<std::ptrdiff_t>(begin),
                           changed.begin() + static_cast<std::ptrdiff_t>(end));
       for (const std::uint64_t row : part.indices) part.hashes.push_back(report_.text_hashes[row]);
-      lane.add(std::move(part));
+      lane.add(std::move(part), seconds_);
     }
   }
 
@@ -204,19 +228,20 @@ class EmbedRun {
       const auto hashes = report_.text_hashes.begin();
       part.hashes.assign(hashes + static_cast<std::ptrdiff_t>(part.range.begin),
                          hashes + static_cast<std::ptrdiff_t>(part.range.end));
-      lane.add(std::move(part));
+      lane.add(std::move(part), seconds_);
     }
   }
 
-  /// What is computed and can be lost at once: by tokens, and by rows where that is asked for.
+  /// What is computed at once, half a commit unit: by tokens, and by rows where that is asked for.
   std::vector<std::pair<std::size_t, std::size_t>> units(
       std::span<const std::string_view> texts) const {
-    auto by_tokens = cut_units(texts, embedder_.max_seq_length(), kUnitTokens);
+    auto by_tokens = cut_units(texts, embedder_.max_seq_length(), kHalfUnitTokens);
     if (options_.commit_rows == 0) return by_tokens;
+    const std::uint64_t half = std::max<std::uint64_t>(1, options_.commit_rows / 2);
     std::vector<std::pair<std::size_t, std::size_t>> by_rows;
     for (const auto& [begin, end] : by_tokens) {
-      for (std::size_t at = begin; at < end; at += options_.commit_rows) {
-        by_rows.emplace_back(at, std::min<std::size_t>(end, at + options_.commit_rows));
+      for (std::size_t at = begin; at < end; at += half) {
+        by_rows.emplace_back(at, std::min<std::size_t>(end, at + half));
       }
     }
     return by_rows;
@@ -231,6 +256,7 @@ class EmbedRun {
       return options_.progress({p.stage, done, texts_.size(), p.unit});
     });
     report_.rows_computed += texts.size();
+    seconds_ = embedder_.report().seconds;
     add(report_.embed, embedder_.report());
     return part;
   }
@@ -240,6 +266,7 @@ class EmbedRun {
   CheckpointStore& store_;
   const StoreOptions& options_;
   ResumeReport report_;
+  double seconds_ = 0;  // of the part computed last
 };
 
 }  // namespace

@@ -95,7 +95,7 @@ class MapRun {
           return projector.fit(rows(), map_.neighbors).clone();
         });
     if (options_.through == MapOptions::Through::regions) label();
-    store_.write_manifest();
+    if (!store_.read_only()) store_.write_manifest();
     return std::move(map_);
   }
 
@@ -142,7 +142,9 @@ class MapRun {
         regions.earlier_rows = earlier.rows;
       }
       map_.levels = name_regions(map_.coordinates, rows(), input_.texts, input_.titles, regions);
-      store_.put_stage(kRegionsStage, key, encode_regions_of(map_.levels, text_hashes_));
+      if (!store_.read_only()) {
+        store_.put_stage(kRegionsStage, key, encode_regions_of(map_.levels, text_hashes_));
+      }
     }
     if (!options_.namer && options_.namer_key.empty()) return;
     const RegionNaming naming{options_.namer, options_.namer_key, options_.warn};
@@ -160,7 +162,7 @@ class MapRun {
       return decode(*held);
     }
     T made = make();
-    store_.put_stage(name, key, encode(made));
+    if (!store_.read_only()) store_.put_stage(name, key, encode(made));
     return made;
   }
 

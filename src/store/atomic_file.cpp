@@ -79,9 +79,22 @@ int rename_exclusively(const Directory& folder, const char* from, const char* to
     return 0;
   }
   if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS) return errno;
-  // And those without links: the store's lock must keep others out.
-  if (folder.contains(to)) return EEXIST;
-  return ::renameat(folder.fd(), from, folder.fd(), to) == 0 ? 0 : errno;
+  // And those without links: looking and renaming are two steps, so whoever takes them makes
+  // a claim first, exclusively. One that a kill leaves behind is removed with the other files
+  // in the making when the next writer has the store's lock.
+  const std::string claim = std::string(kPrefix) + to + std::string(kSuffix);
+  const FileDescriptor claimed(::openat(
+      folder.fd(), claim.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (!claimed) return errno;
+  int error = 0;
+  try {
+    if (folder.contains(to)) error = EEXIST;
+  } catch (const CheckpointError&) {
+    error = EIO;
+  }
+  if (error == 0 && ::renameat(folder.fd(), from, folder.fd(), to) != 0) error = errno;
+  ::unlinkat(folder.fd(), claim.c_str(), 0);
+  return error;
 }
 
 }  // namespace

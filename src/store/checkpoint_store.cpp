@@ -15,6 +15,7 @@
 namespace knowmap {
 
 using store::Directory;
+using store::RowForm;
 using store::RowShard;
 using store::RowShards;
 
@@ -111,19 +112,38 @@ void CheckpointStore::Impl::remove_leftovers() const {
 
 void CheckpointStore::Impl::list_shards() {
   if (!rows) return;
+  RowShards all;
   for (const auto& name : rows.list()) {
     if (const auto range = store::range_of_file(name)) {
-      shards.push_back(std::make_shared<RowShard>(rows, *range));
+      all.push_back(std::make_shared<RowShard>(rows, *range));
     }
   }
-  std::ranges::sort(shards, {}, [](const auto& shard) { return shard->range().begin; });
-  std::uint64_t end = 0;
-  std::erase_if(shards, [&](const auto& shard) {
-    const bool twice = shard->range().begin < end;
-    if (twice) doubled.push_back(shard);
-    end = std::max(end, shard->range().end);
-    return twice;
+  index_shards(std::move(all));
+}
+
+// In order; of two that overlap the one that begins first counts, the longer one where
+// both begin there.
+void CheckpointStore::Impl::index_shards(RowShards all) {
+  std::ranges::sort(all, {}, [](const auto& shard) {
+    return std::pair(shard->range().begin, ~shard->range().end);
   });
+  const std::lock_guard guard(index);
+  shards.clear();
+  doubled.clear();
+  std::uint64_t end = 0;
+  for (auto& shard : all) {
+    const bool twice = shard->range().begin < end;
+    if (!twice) end = shard->range().end;
+    (twice ? doubled : shards).push_back(std::move(shard));
+  }
+}
+
+RowShards CheckpointStore::Impl::all_shards() const {
+  require_open();
+  const std::lock_guard guard(index);
+  RowShards all = shards;
+  all.insert(all.end(), doubled.begin(), doubled.end());
+  return all;
 }
 
 // Two writers that no lock kept apart: `verify` names them, `repair` mends it.
@@ -136,7 +156,14 @@ void CheckpointStore::Impl::require_rows_once() const {
                         "again");
 }
 
+void CheckpointStore::Impl::require_open() const {
+  if (closed) {
+    throw CheckpointError("the store " + path.string() + " was closed: open it anew");
+  }
+}
+
 void CheckpointStore::Impl::require_writer() const {
+  require_open();
   if (!lock) {
     throw CheckpointError("the store " + path.string() +
                           " was opened for reading: open it for writing");
@@ -156,13 +183,32 @@ CheckpointStore& CheckpointStore::operator=(CheckpointStore&& other) noexcept {
   return *this;
 }
 
-CheckpointStore::~CheckpointStore() {
-  if (!impl_ || !impl_->lock || !impl_->manifest_is_old) return;
+CheckpointStore::~CheckpointStore() { close(); }
+
+void CheckpointStore::close() noexcept {
+  if (impl_) impl_->close();
+}
+
+bool CheckpointStore::read_only() const noexcept { return impl_ && !impl_->lock; }
+
+bool CheckpointStore::closed() const noexcept { return !impl_ || impl_->closed; }
+
+void CheckpointStore::Impl::close() noexcept {
+  const std::lock_guard guard(writing);
+  if (closed) return;
   try {
-    impl_->write_manifest();
+    if (lock && manifest_is_old) write_manifest();
   } catch (const std::exception&) {
     // It is for people, and rebuilt by the next writer.
   }
+  closed = true;
+  lock.reset();
+  {
+    const std::lock_guard index_guard(index);
+    shards.clear();
+    doubled.clear();
+  }
+  for (Directory* folder : {&stages, &rows, &root}) *folder = Directory();
 }
 
 const std::filesystem::path& CheckpointStore::folder() const { return impl_->path; }
@@ -170,12 +216,14 @@ const std::filesystem::path& CheckpointStore::folder() const { return impl_->pat
 // --- rows -------------------------------------------------------------------
 
 RowShards CheckpointStore::Impl::snapshot() const {
+  require_open();
   const std::lock_guard guard(index);
   return shards;
 }
 
 // The shards that hold any row of the range, in order.
 RowShards CheckpointStore::Impl::touching(RowRange range) const {
+  require_open();
   if (range.begin >= range.end) return {};
   const std::lock_guard guard(index);
   const auto first = std::ranges::partition_point(
@@ -205,28 +253,51 @@ RowShards CheckpointStore::Impl::covering(RowRange range) const {
   return found;
 }
 
-// The first shard whose header can be read: it says what all rows are.
-std::shared_ptr<RowShard> CheckpointStore::Impl::first_readable(const RowShards& held) const {
+// What the rows are made like that most are, by the headers: one shard of somebody else's
+// must not speak for the others. Throws where there are shards, and no header is sound.
+std::optional<RowForm> CheckpointStore::Impl::form_of_most(const RowShards& held) const {
+  std::vector<std::pair<RowForm, std::uint64_t>> forms;
   std::string why;
   for (const auto& shard : held) {
     try {
-      shard->dimension();
-      return shard;
+      RowForm form = shard->form();
+      const std::uint64_t count = shard->range().end - shard->range().begin;
+      const auto known = std::ranges::find(
+          forms, form, [](const auto& entry) -> auto& { return entry.first; });
+      if (known == forms.end()) {
+        forms.emplace_back(std::move(form), count);
+      } else {
+        known->second += count;
+      }
     } catch (const CheckpointError& error) {
       if (why.empty()) why = error.what();
     }
   }
-  if (!held.empty()) throw CheckpointError(why);
-  return nullptr;
+  if (forms.empty() && !held.empty()) throw CheckpointError(why);
+  if (forms.empty()) return std::nullopt;
+  return std::ranges::max_element(forms, {}, [](const auto& entry) { return entry.second; })->first;
 }
 
-std::uint64_t CheckpointStore::Impl::rows_dimension() const {
+std::optional<RowForm> CheckpointStore::Impl::rows_form() const {
+  require_open();
   {
     const std::lock_guard guard(index);
-    if (begun) return begun_dimension;
+    if (begun) return begun;
+    if (held_form) return held_form;
   }
-  const auto shard = first_readable(snapshot());
-  return shard ? shard->dimension() : 0;
+  auto form = form_of_most(snapshot());
+  const std::lock_guard guard(index);
+  held_form = form;
+  return form;
+}
+
+// A file's name promises rows, its header says whether they are there: to be asked before
+// memory is taken for them.
+void CheckpointStore::Impl::check_headers(RowRange range) const {
+  const RowShards parts = covering(range);
+  if (parts.empty()) return;
+  const RowForm form = rows_form().value();
+  for (const auto& shard : parts) shard->check(form);
 }
 
 void CheckpointStore::begin_rows(const Fingerprint& fingerprint, std::uint64_t dimension,
@@ -235,44 +306,48 @@ void CheckpointStore::begin_rows(const Fingerprint& fingerprint, std::uint64_t d
   const std::lock_guard writing(impl_->writing);
   impl_->require_writer();
   impl_->require_rows_once();
-  Fingerprint kept = fingerprint;
-  if (storage != RowStorage::float32) kept["storage"] = row_storage_name(storage);
-  if (const auto shard = impl_->first_readable(impl_->snapshot())) {
-    Fingerprint before = shard->fingerprint(), now = kept;
-    before["columns"] = std::to_string(shard->dimension());
-    now["columns"] = std::to_string(dimension);
-    before["storage"] = row_storage_name(shard->storage());
-    now["storage"] = row_storage_name(storage);
-    if (const std::string found = store::differences(before, now); !found.empty()) {
-      throw CheckpointError(
-          "the store " + impl_->path.string() + " holds " + std::to_string(rows_held()) +
-          " rows that were made otherwise (there → now):" + found +
-          "\nrun with the options they were made with, name another store, or start over "
-          "(--fresh, which removes them)");
+  RowForm now{fingerprint, dimension, storage};
+  if (storage != RowStorage::float32) now.fingerprint["storage"] = row_storage_name(storage);
+  const RowShards held = impl_->snapshot();
+  const auto before = impl_->form_of_most(held);
+  if (before && *before != now) {
+    throw CheckpointError(
+        "the store " + impl_->path.string() + " holds " + std::to_string(rows_held()) +
+        " rows that were made otherwise (there → now):" + store::differences(*before, now) +
+        "\nrun with the options they were made with, name another store, or "
+        "start over (--fresh, which removes them)");
+  }
+  for (const auto& shard : held) {
+    std::optional<RowForm> form;
+    try {
+      form = shard->form();
+    } catch (const store::NewerShardError&) {
+      throw;
+    } catch (const CheckpointError&) {
+      continue;  // damaged: told when it is read
     }
+    if (*form != now) shard->check(now);  // which says what differs, and the way out
   }
   const std::lock_guard guard(impl_->index);
-  impl_->begun = std::move(kept);
-  impl_->begun_dimension = dimension;
-  impl_->begun_storage = storage;
+  impl_->begun = std::move(now);
 }
 
 std::optional<Fingerprint> CheckpointStore::rows_fingerprint() const {
-  const auto shard = impl_->first_readable(impl_->snapshot());
-  if (!shard) return std::nullopt;
-  return shard->fingerprint();
+  const RowShards held = impl_->snapshot();
+  if (held.empty()) return std::nullopt;
+  const auto form = impl_->rows_form();
+  return form ? std::optional(form->fingerprint) : std::nullopt;
 }
 
 RowStorage CheckpointStore::storage() const {
-  {
-    const std::lock_guard guard(impl_->index);
-    if (impl_->begun) return impl_->begun_storage;
-  }
-  const auto shard = impl_->first_readable(impl_->snapshot());
-  return shard ? shard->storage() : RowStorage::float32;
+  const auto form = impl_->rows_form();
+  return form ? form->storage : RowStorage::float32;
 }
 
-std::uint64_t CheckpointStore::dimension() const { return impl_->rows_dimension(); }
+std::uint64_t CheckpointStore::dimension() const {
+  const auto form = impl_->rows_form();
+  return form ? form->dimension : 0;
+}
 
 void CheckpointStore::Impl::insert(RowRange range) {
   const std::lock_guard guard(index);
@@ -290,10 +365,10 @@ void CheckpointStore::Impl::require_begun(MatrixView<const float> given, std::si
     throw std::invalid_argument(std::to_string(given.rows) + " rows were given with " +
                                 std::to_string(hashes) + " hashes of texts");
   }
-  if (given.rows != 0 && given.cols != begun_dimension) {
+  if (given.rows != 0 && given.cols != begun->dimension) {
     throw std::invalid_argument("rows of " + std::to_string(given.cols) +
                                 " columns were given to a store of " +
-                                std::to_string(begun_dimension));
+                                std::to_string(begun->dimension));
   }
 }
 
@@ -312,7 +387,7 @@ void CheckpointStore::commit_rows(RowRange range, MatrixView<const float> rows,
                           as_text(shard->range()) + " that the store " + impl_->path.string() +
                           " holds: drop those first");
   }
-  const RowStorage storage = impl_->begun_storage;
+  const RowStorage storage = impl_->begun->storage;
   store::EncodedRows encoded;
   store::RowsToWrite given{storage, rows.cols, rows.data, {}, text_hashes};
   if (storage != RowStorage::float32) {
@@ -320,7 +395,7 @@ void CheckpointStore::commit_rows(RowRange range, MatrixView<const float> rows,
     given.numbers = encoded.numbers.data();
     given.scales = encoded.scales;
   }
-  store::write_rows(impl_->rows, range, *impl_->begun, given, store::IfThere::refuse);
+  store::write_rows(impl_->rows, range, impl_->begun->fingerprint, given, store::IfThere::refuse);
   impl_->insert(range);
   impl_->manifest_is_old = true;
 }
@@ -330,14 +405,14 @@ void CheckpointStore::Impl::update(RowShard& shard, std::span<const std::uint64_
                                    std::span<const std::uint64_t> text_hashes) {
   store::EncodedRows all;
   std::vector<std::uint64_t> hashes;
-  shard.read_encoded(all, hashes);
+  shard.read_encoded(*begun, all, hashes);
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const std::uint64_t at = indices[i] - shard.range().begin;
     all.put(at, changed, i, row_bytes);
     hashes[at] = text_hashes[i];
   }
-  store::write_rows(rows, shard.range(), *begun,
-                    {begun_storage, begun_dimension, all.numbers.data(), all.scales, hashes},
+  store::write_rows(rows, shard.range(), begun->fingerprint,
+                    {begun->storage, begun->dimension, all.numbers.data(), all.scales, hashes},
                     store::IfThere::replace);
 }
 
@@ -353,7 +428,7 @@ void CheckpointStore::update_rows(std::span<const std::uint64_t> indices,
   impl_->require_begun(rows, text_hashes.size());
   for (const std::uint64_t index : indices) impl_->covering({index, index + 1});
   const std::uint64_t row_bytes =
-      rows.cols * store::element_size(store::element_of(impl_->begun_storage));
+      rows.cols * store::element_size(store::element_of(impl_->begun->storage));
   for (const auto& shard : impl_->snapshot()) {
     const auto first = std::ranges::lower_bound(indices, shard->range().begin);
     const auto last = std::ranges::lower_bound(indices, shard->range().end);
@@ -361,7 +436,7 @@ void CheckpointStore::update_rows(std::span<const std::uint64_t> indices,
     const auto at = static_cast<std::size_t>(first - indices.begin());
     const auto count = static_cast<std::size_t>(last - first);
     const auto changed =
-        store::encode_rows(rows.slice(at, at + count), impl_->begun_storage, *first);
+        store::encode_rows(rows.slice(at, at + count), impl_->begun->storage, *first);
     impl_->update(*shard, indices.subspan(at, count), changed, row_bytes,
                   text_hashes.subspan(at, count));
     impl_->manifest_is_old = true;
@@ -383,22 +458,29 @@ std::uint64_t CheckpointStore::rows_held() const {
 void CheckpointStore::Impl::read(RowRange range, float* out_rows, std::uint64_t* out_hashes) const {
   const RowShards parts = covering(range);
   if (parts.empty()) return;
-  const std::uint64_t dimension = rows_dimension();
-  for (const auto& shard : parts) shard->read(range, dimension, out_rows, out_hashes);
+  const RowForm form = rows_form().value();
+  for (const auto& shard : parts) shard->read(range, form, out_rows, out_hashes);
 }
 
 std::vector<std::uint64_t> CheckpointStore::text_hashes(RowRange range) const {
-  impl_->covering(range);  // before memory is taken for a range that isn't held
+  impl_->check_headers(range);
   std::vector<std::uint64_t> hashes(range.end - range.begin);
   impl_->read(range, nullptr, hashes.data());
   return hashes;
 }
 
+Matrix CheckpointStore::read_rows(RowRange range) const {
+  impl_->check_headers(range);
+  Matrix rows(range.end - range.begin, dimension());
+  impl_->read(range, rows.data(), nullptr);
+  return rows;
+}
+
 void CheckpointStore::read_rows(RowRange range, MatrixView<float> out) const {
   if (range.begin > range.end || out.rows != range.end - range.begin ||
-      (out.rows != 0 && out.cols != impl_->rows_dimension())) {
+      (out.rows != 0 && out.cols != dimension())) {
     throw std::invalid_argument("the rows " + as_text(range) + " of " +
-                                std::to_string(impl_->rows_dimension()) +
+                                std::to_string(dimension()) +
                                 " columns don't fit into a matrix of " + std::to_string(out.rows) +
                                 " × " + std::to_string(out.cols));
   }
@@ -412,6 +494,8 @@ void CheckpointStore::Impl::drop(const RowShards& dropped) {
     rows.remove(shard->file_name());
     const std::lock_guard guard(index);
     std::erase(shards, shard);
+    std::erase(doubled, shard);
+    held_form.reset();
   }
   rows.sync();
 }

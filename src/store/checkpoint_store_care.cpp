@@ -1,4 +1,9 @@
 #include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 #include "store/export.hpp"
 #include "store/manifest.hpp"
@@ -15,6 +20,7 @@ using store::Shard;
 // --- results of later stages --------------------------------------------------
 
 std::vector<std::string> CheckpointStore::Impl::stage_files() const {
+  require_open();
   if (!stages) return {};
   auto names = stages.list();
   std::erase_if(names, [](const auto& name) { return store::stage_of_file(name).empty(); });
@@ -62,6 +68,7 @@ void CheckpointStore::put_stage(std::string_view stage, const Fingerprint& made_
 
 // Nothing where the file isn't there, or a writer replaced it a moment ago.
 std::optional<Shard> CheckpointStore::Impl::open_stage(const std::string& name) const {
+  require_open();
   if (!stages || !stages.contains(name)) return std::nullopt;
   try {
     return store::open_stage(stages, name);
@@ -104,39 +111,96 @@ std::map<std::string, Fingerprint> CheckpointStore::stages() const {
 
 // --- care ---------------------------------------------------------------------
 
-VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
-                                           std::vector<std::string>& bad_stages) const {
-  VerifyReport report;
-  RowShards held, twice;
-  {
-    const std::lock_guard guard(index);
-    held = shards;
-    twice = doubled;
+namespace {
+
+// The shards that must go so that no row is held twice, chosen so that as many rows as can
+// be stay: of all ways to keep shards that don't overlap, the one that holds most.
+RowShards overlapped(RowShards shards) {
+  std::ranges::sort(shards, {}, [](const auto& shard) {
+    return std::pair(shard->range().end, shard->range().begin);
+  });
+  struct Best {
+    std::uint64_t rows = 0;
+    bool takes = false;      // the last of these shards
+    std::size_t before = 0;  // how many shards may stand before it
+  };
+  std::vector<Best> best(shards.size() + 1);
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const RowRange range = shards[i]->range();
+    const auto before = static_cast<std::size_t>(
+        std::ranges::upper_bound(shards.begin(), shards.begin() + static_cast<std::ptrdiff_t>(i),
+                                 range.begin, {}, [](const auto& s) { return s->range().end; }) -
+        shards.begin());
+    const std::uint64_t with = best[before].rows + (range.end - range.begin);
+    best[i + 1] = {std::max(with, best[i].rows), with > best[i].rows, before};
   }
-  std::shared_ptr<RowShard> first;
-  for (const auto& shard : held) {
-    ++report.shards;
-    try {
-      shard->verify(first ? first->dimension() : 0);
-      if (first && shard->fingerprint() != first->fingerprint()) {
-        throw CheckpointError((rows.path() / shard->file_name()).string() +
-                              " was made otherwise than " + first->file_name() + ":" +
-                              store::differences(first->fingerprint(), shard->fingerprint()));
-      }
-      if (!first) first = shard;
-      report.rows += shard->range().end - shard->range().begin;
-    } catch (const store::NewerShardError&) {
-      throw;
-    } catch (const CheckpointError& error) {
-      report.damaged.emplace_back(error.what());
-      bad_rows.push_back(shard);
+  RowShards gone;
+  for (std::size_t i = shards.size(); i > 0;) {
+    if (best[i].takes) {
+      const std::size_t before = best[i].before;
+      for (std::size_t j = before; j + 1 < i; ++j) gone.push_back(shards[j]);
+      i = before;
+    } else {
+      gone.push_back(shards[--i]);
     }
   }
-  for (const auto& shard : twice) {
-    ++report.shards;
+  return gone;
+}
+
+}  // namespace
+
+VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
+                                           std::vector<std::string>& bad_stages,
+                                           std::string& unread) const {
+  VerifyReport report;
+  const auto not_read = [&](const store::SystemError& error) {
+    report.damaged.emplace_back(error.what());
+    if (unread.empty()) unread = error.what();
+  };
+  RowShards held = all_shards();
+  const auto condemn = [&](const std::shared_ptr<RowShard>& shard, std::string why) {
+    report.damaged.push_back(std::move(why));
     bad_rows.push_back(shard);
-    report.damaged.push_back((rows.path() / shard->file_name()).string() +
-                             " holds rows that another shard holds too");
+  };
+  report.shards = held.size();
+  std::erase_if(held, [&](const auto& shard) {
+    try {
+      shard->verify();
+      return false;
+    } catch (const store::NewerShardError&) {
+      throw;
+    } catch (const store::SystemError& error) {
+      not_read(error);
+      return true;
+    } catch (const CheckpointError& error) {
+      condemn(shard, error.what());
+      return true;
+    }
+  });
+  // Of the sound ones, those that are unlike most; then those that hold what another
+  // holds too, as few as there can be: no row goes that nothing else is wrong with.
+  const auto most = form_of_most(held);
+  std::erase_if(held, [&](const auto& shard) {
+    try {
+      shard->check(*most);
+      return false;
+    } catch (const store::SystemError& error) {
+      not_read(error);
+      return true;
+    } catch (const CheckpointError& error) {
+      condemn(shard, error.what());
+      return true;
+    }
+  });
+  for (const auto& shard : overlapped(held)) {
+    condemn(shard, (rows.path() / shard->file_name()).string() +
+                       " holds rows that another shard holds too");
+    std::erase(held, shard);
+  }
+  for (const auto& shard : held) report.rows += shard->range().end - shard->range().begin;
+  if (store::manifest_is_damaged(root)) {
+    report.damaged.push_back((root.path() / store::kManifestName).string() +
+                             " is damaged; nothing was read from it, and repair writes it anew");
   }
   for (const auto& name : stage_files()) {
     try {
@@ -147,6 +211,8 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
       shard->verify();
     } catch (const store::NewerShardError&) {
       throw;
+    } catch (const store::SystemError& error) {
+      not_read(error);
     } catch (const CheckpointError& error) {
       report.damaged.emplace_back(error.what());
       bad_stages.push_back(name);
@@ -164,7 +230,8 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
 VerifyReport CheckpointStore::verify() const {
   RowShards bad_rows;
   std::vector<std::string> bad_stages;
-  return impl_->verify(bad_rows, bad_stages);
+  std::string unread;
+  return impl_->verify(bad_rows, bad_stages, unread);
 }
 
 VerifyReport CheckpointStore::repair() {
@@ -172,12 +239,12 @@ VerifyReport CheckpointStore::repair() {
   impl_->require_writer();
   RowShards bad_rows;
   std::vector<std::string> bad_stages;
-  VerifyReport report = impl_->verify(bad_rows, bad_stages);
+  std::string unread;
+  VerifyReport report = impl_->verify(bad_rows, bad_stages, unread);
+  // A disk that fails, or that is away for a moment, makes no shard a damaged one.
+  if (!unread.empty()) throw CheckpointError(unread + "; so nothing was repaired, nor removed");
   impl_->drop(bad_rows);
-  {
-    const std::lock_guard guard(impl_->index);
-    impl_->doubled.clear();
-  }
+  impl_->index_shards(impl_->all_shards());
   for (const auto& name : bad_stages) impl_->stages.remove(name);
   if (!bad_stages.empty()) impl_->stages.sync();
   impl_->remove_leftovers();
@@ -188,14 +255,37 @@ VerifyReport CheckpointStore::repair() {
 std::uint64_t CheckpointStore::Impl::rows_from_first() const {
   const RowShards held = snapshot();
   const std::uint64_t rows_held = held.empty() ? 0 : held.back()->range().end;
-  covering({0, rows_held});
+  check_headers({0, rows_held});
   return rows_held;
 }
 
-void CheckpointStore::export_hdf5(const std::filesystem::path& file) const {
+// An export would take the place of what it is made from.
+void CheckpointStore::Impl::refuse_own_file(const std::filesystem::path& file) const {
+  struct stat folder {};
+  const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  if (::stat(parent.c_str(), &folder) != 0) return;  // told when the file is made
+  const auto is = [&](const Directory& own) {
+    struct stat info {};
+    return own && ::fstat(own.fd(), &info) == 0 && info.st_dev == folder.st_dev &&
+           info.st_ino == folder.st_ino;
+  };
+  if (is(rows) || is(stages) || (is(root) && store::is_own_name(file.filename().string()))) {
+    throw CheckpointError("an export may not take the place of the store's own file " +
+                          file.string() + ": choose another name");
+  }
+}
+
+void CheckpointStore::export_hdf5(const std::filesystem::path& file,
+                                  std::span<const std::string> ids) const {
+  impl_->refuse_own_file(file);
   store::Export content;
   content.rows = impl_->rows_from_first();
-  content.dimension = impl_->rows_dimension();
+  if (!ids.empty() && ids.size() != content.rows) {
+    throw std::invalid_argument(std::to_string(ids.size()) + " ids were given for " +
+                                std::to_string(content.rows) + " rows");
+  }
+  content.ids = ids;
+  content.dimension = dimension();
   content.fingerprint = rows_fingerprint().value_or(Fingerprint{});
   content.read = [this](RowRange range, float* rows, std::uint64_t* hashes) {
     impl_->read(range, rows, hashes);
@@ -209,15 +299,17 @@ void CheckpointStore::export_hdf5(const std::filesystem::path& file) const {
 }
 
 void CheckpointStore::export_npy(const std::filesystem::path& file) const {
+  impl_->refuse_own_file(file);
   store::export_npy(
-      impl_->rows_from_first(), impl_->rows_dimension(),
+      impl_->rows_from_first(), dimension(),
       [this](RowRange range, float* rows) { impl_->read(range, rows, nullptr); }, file);
 }
 
 void CheckpointStore::export_view(const std::filesystem::path& file) const {
+  impl_->refuse_own_file(file);
   store::View view;
   view.rows = impl_->rows_from_first();
-  view.dimension = impl_->rows_dimension();
+  view.dimension = dimension();
   view.storage = storage();
   view.folder = impl_->rows ? impl_->rows.path() : impl_->path;
   for (const auto& shard : impl_->snapshot()) {
@@ -232,9 +324,9 @@ void CheckpointStore::Impl::write_manifest() {
   const RowShards held = snapshot();
   for (const auto& shard : held) manifest.ranges.push_back(shard->range());
   try {
-    if (const auto shard = first_readable(held)) {
-      manifest.fingerprint = shard->fingerprint();
-      manifest.dimension = shard->dimension();
+    if (const auto form = held.empty() ? std::nullopt : rows_form()) {
+      manifest.fingerprint = form->fingerprint;
+      manifest.dimension = form->dimension;
     }
   } catch (const CheckpointError&) {
     // Rows that can't be read are `verify`'s to tell of.

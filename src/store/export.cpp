@@ -66,6 +66,7 @@ class StructureWriter {
     layout.hashes_at = hdf5::place_of(hashes);
     hdf5::set_attribute(file_, "fingerprint", to_json(content.fingerprint).dump());
     hdf5::set_attribute(rows, "fingerprint", to_json(content.fingerprint).dump());
+    if (!content.ids.empty()) write_texts("ids", content.ids, {content.rows});
   }
 
   hdf5::Handle make_group(const std::string& name) {
@@ -92,6 +93,11 @@ class StructureWriter {
 
   void write_values(const std::string& name, const std::vector<std::string>& texts,
                     const std::vector<std::uint64_t>& shape, Layout&) {
+    write_texts(name, texts, shape);
+  }
+
+  void write_texts(const std::string& name, std::span<const std::string> texts,
+                   const std::vector<std::uint64_t>& shape) {
     const hdf5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "make a text type");
     hdf5::check(H5Tset_size(type, H5T_VARIABLE), "size a text type");
     hdf5::check(H5Tset_cset(type, H5T_CSET_UTF8), "make a text type UTF-8");
@@ -99,8 +105,10 @@ class StructureWriter {
     const hdf5::Handle space(
         H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
         "make the space of " + name);
+    const hdf5::Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "make a property list");
+    hdf5::check(H5Pset_obj_track_times(properties, false), "turn times off");  // the same bytes
     const hdf5::Handle dataset(
-        H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT),
         H5Dclose, "make the dataset " + name);
     std::vector<const char*> pointers;
     for (const auto& text : texts) pointers.push_back(text.c_str());
@@ -127,6 +135,7 @@ std::uint64_t bytes_needed(const Export& content) {
           array.values);
     }
   }
+  for (const auto& id : content.ids) bytes += id.size() + sizeof(std::uint64_t) * 4;
   return bytes + (64u << 10);
 }
 
@@ -151,9 +160,13 @@ void write_numbers(OutputFile& out, const Export& content, const Layout& layout)
 void export_file(const Export& content, const std::filesystem::path& file) {
   OutputFile out(file, bytes_needed(content));
   Layout layout;
-  {
+  try {
     const hdf5::Session session;
     layout = StructureWriter(out.path()).write(content);
+  } catch (const CheckpointError& error) {  // HDF5's own words, without a way out
+    throw CheckpointError(std::string(error.what()) +
+                          "; nothing was exported, and the store is as it was: free space or "
+                          "choose another place, and export again");
   }
   write_numbers(out, content, layout);
   out.commit();

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ struct Export {
   std::uint64_t rows = 0;
   std::uint64_t dimension = 0;
   Fingerprint fingerprint;
+  std::span<const std::string> ids;  ///< one a row, or none
   /// Reads rows, and the hashes of their texts, into buffers of that many.
   std::function<void(RowRange, float*, std::uint64_t*)> read;
   std::map<std::string, std::pair<Fingerprint, StageResult>> stages;

@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "knowmap/fingerprint.hpp"
 #include "store/atomic_file.hpp"
 #include "support/json.hpp"
 
@@ -64,6 +65,19 @@ std::string host_name() {
 // Tells one running kernel from another, also where two hosts share a name.
 std::string boot_id() { return first_line("/proc/sys/kernel/random/boot_id"); }
 
+// Tells one installed system from another, where it says so; the bare id is not for show.
+std::string machine_id() {
+  const std::string id = first_line("/etc/machine-id");
+  return id.empty() ? id : content_hash("knowmap " + id).substr(0, 16);
+}
+
+// Process numbers mean something within one of these alone (a container has its own).
+std::string process_namespace() {
+  std::array<char, 64> text{};
+  const ssize_t length = ::readlink("/proc/self/ns/pid", text.data(), text.size());
+  return length > 0 ? std::string(text.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
 // When a process began, in the kernel's ticks: a reused number has another one.
 std::string start_time(pid_t process) {
   const std::string line = first_line(("/proc/" + std::to_string(process) + "/stat").c_str());
@@ -87,10 +101,19 @@ std::string now_as_text() {
 // What a lock's file says of its owner; nothing where it is empty or garbled.
 struct Owner {
   pid_t process = 0;
-  std::string host, boot, started, since;
+  std::string host, machine, boot, names, started, since;
   bool known() const { return process > 0; }
   bool of_this_kernel() const { return boot == boot_id() && !boot.empty(); }
-  bool of_this_host() const { return of_this_kernel() || host == host_name(); }
+  // Host names are given twice, and so are the ids of machines that were cloned. A name with
+  // another boot is this host before a restart only where both agree. Where a system has no
+  // boot ids, the name must do.
+  bool of_this_host() const {
+    if (of_this_kernel()) return true;
+    if (host != host_name() || machine != machine_id()) return false;
+    return !machine.empty() || (boot.empty() && boot_id().empty());
+  }
+  /// Whether its process can be looked for from here.
+  bool visible() const { return names.empty() || names == process_namespace(); }
   bool alive_here() const {
     if (!boot.empty() && !of_this_kernel()) return false;  // from before a restart
     if (::kill(process, 0) != 0 && errno == ESRCH) return false;
@@ -109,7 +132,9 @@ Owner parse_owner(const std::string& content) {
   const auto process = said.find("process");
   if (process != said.end() && process->is_number_integer()) owner.process = process->get<pid_t>();
   owner.host = text("host");
+  owner.machine = text("machine");
   owner.boot = text("boot");
+  owner.names = text("process_namespace");
   owner.started = text("process_started");
   owner.since = text("since");
   return owner;
@@ -219,7 +244,8 @@ void LockFile::open() {
 void LockFile::refuse_foreign_owner(const std::string& content) const {
   const Owner owner = parse_owner(content);
   if (!owner.known()) return;  // released, or cut off while it was written
-  if (owner.of_this_host()) {
+  // Where the kernel gave the lock, an owner on this kernel is gone, in whatever container.
+  if (owner.of_this_host() && (kernel_locks_ || owner.visible() || !owner.of_this_kernel())) {
     if (!kernel_locks_ && owner.alive_here()) refuse(content);
     return;
   }
@@ -252,11 +278,11 @@ void LockFile::refuse(const std::string& content) const {
 }
 
 void LockFile::write_owner() {
-  const nlohmann::json owner = {{"process", ::getpid()},
-                                {"process_started", start_time(::getpid())},
-                                {"host", host_name()},
-                                {"boot", boot_id()},
-                                {"since", now_as_text()}};
+  const nlohmann::json owner = {
+      {"process", ::getpid()}, {"process_started", start_time(::getpid())},
+      {"host", host_name()},   {"machine", machine_id()},
+      {"boot", boot_id()},     {"process_namespace", process_namespace()},
+      {"since", now_as_text()}};
   content_ = owner.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   const auto path = folder_.path() / kLockName;
   if (::ftruncate(fd_.get(), 0) != 0) throw_os_error("write the lock", path, errno);

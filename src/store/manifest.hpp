@@ -23,9 +23,16 @@ struct Manifest {
 };
 void write_manifest_file(const Directory& folder, const Manifest& manifest);
 
+/// Whether the manifest is there and is not what was written.
+bool manifest_is_damaged(const Directory& folder);
+
+/// Whether a name within a store's folder is one that the store itself gives.
+bool is_own_name(const std::string& name);
+
 /// Whether a folder is a store or may become one: it has a manifest that says
-/// so, or holds nothing but what a store makes. Throws where it isn't, or where
-/// it is from a newer knowmap. `purpose` ends the message ("nothing was ...").
+/// so, or a shard whose header is sound, or holds nothing but what a store makes.
+/// Throws where it isn't, or where it is from a newer knowmap, by a manifest whose
+/// checksum is right. `purpose` ends the message ("nothing was ...").
 void require_store(const Directory& folder, const std::string& purpose);
 
 /// Removes a store's own files, by their names, and nothing else; the manifest

@@ -15,18 +15,31 @@ constexpr const char* kRows = "embeddings";
 constexpr const char* kHashes = "text_hashes";
 constexpr const char* kScales = "scales";  // int8: what a row's steps are worth
 
-// Calls `read`, once more where a writer replaced the file a moment ago.
+// Calls `read`, again where a writer replaced the file a moment ago: a reader may meet a
+// writer that replaces shards faster than it reads them, but not for ever.
 template <class Read>
 void reading_anew(std::optional<Shard>& shard, Read&& read) {
-  try {
-    return read();
-  } catch (const ReplacedError&) {
-    shard.reset();
+  for (int tries = 0; tries < 20; ++tries) {
+    try {
+      return read();
+    } catch (const ReplacedError&) {
+      shard.reset();
+    }
   }
   read();
 }
 
 }  // namespace
+
+std::string differences(const RowForm& before, const RowForm& now) {
+  const auto as_list = [](const RowForm& form) {
+    Fingerprint list = form.fingerprint;
+    list["columns"] = std::to_string(form.dimension);
+    list["storage"] = row_storage_name(form.storage);
+    return list;
+  };
+  return differences(as_list(before), as_list(now));
+}
 
 std::string row_file_name(RowRange range) {
   std::array<char, 64> text{};
@@ -60,47 +73,48 @@ Shard& RowShard::opened() {
   const auto numbers = shard.arrays().find(kRows);
   const auto storage =
       numbers == shard.arrays().end() ? std::nullopt : storage_of(numbers->second.element);
-  const Element element = element_of(storage.value_or(RowStorage::float32));
+  const RowStorage kept_as = storage.value_or(RowStorage::float32);
+  const Element element = element_of(kept_as);
   shard.array(kRows, element, std::array{rows, dimension});
   shard.array(kHashes, Element::uint64, std::array{rows});
   if (element == Element::int8) shard.array(kScales, Element::float32, std::array{rows});
+  form_ = {fingerprint_of(shard), dimension, kept_as};
   return shard_.emplace(std::move(shard));
 }
 
-Fingerprint RowShard::fingerprint() {
+Shard& RowShard::opened_as(const RowForm& expected) {
+  Shard& shard = opened();
+  if (form_ == expected) return shard;
+  throw CheckpointError(shard.path().string() +
+                        " holds rows that were made otherwise than those of the store:" +
+                        differences(expected, form_) +
+                        "\nrepair the store (knowmap repair), which removes it, and run again: "
+                        "what it held is computed anew");
+}
+
+RowForm RowShard::form() {
   const std::lock_guard guard(mutex_);
-  return fingerprint_of(opened());
+  opened();
+  return form_;
 }
 
-std::uint64_t RowShard::dimension() {
+void RowShard::check(const RowForm& expected) {
   const std::lock_guard guard(mutex_);
-  return opened().number("dimension");
+  reading_anew(shard_, [&] { opened_as(expected).check_before_allocating(); });
 }
 
-RowStorage RowShard::storage() {
+void RowShard::read(RowRange wanted, const RowForm& expected, float* rows, std::uint64_t* hashes) {
   const std::lock_guard guard(mutex_);
-  return *storage_of(opened().arrays().at(kRows).element);
+  reading_anew(shard_, [&] { read_parts(wanted, expected, rows, hashes); });
 }
 
-void RowShard::check_dimension(std::uint64_t expected) {
-  const std::uint64_t held = opened().number("dimension");
-  if (expected == 0 || held == expected) return;
-  opened().throw_damaged("its rows have " + std::to_string(held) + " columns, those of the store " +
-                         std::to_string(expected));
-}
-
-void RowShard::read(RowRange wanted, std::uint64_t dimension, float* rows, std::uint64_t* hashes) {
-  const std::lock_guard guard(mutex_);
-  reading_anew(shard_, [&] { read_parts(wanted, dimension, rows, hashes); });
-}
-
-void RowShard::read_parts(RowRange wanted, std::uint64_t dimension, float* rows,
+void RowShard::read_parts(RowRange wanted, const RowForm& expected, float* rows,
                           std::uint64_t* hashes) {
+  const std::uint64_t dimension = expected.dimension;
   const std::uint64_t begin = std::max(wanted.begin, range_.begin);
   const std::uint64_t end = std::min(wanted.end, range_.end);
   const std::uint64_t count = end - begin, before = begin - wanted.begin;
-  check_dimension(dimension);
-  const auto& arrays = opened().arrays();
+  const auto& arrays = opened_as(expected).arrays();
   std::vector<Shard::Part> parts;
   const auto add = [&](const char* name, std::uint64_t row_bytes, void* out) {
     const auto& array = arrays.at(name);
@@ -126,9 +140,11 @@ void RowShard::read_parts(RowRange wanted, std::uint64_t dimension, float* rows,
   decode_rows(encoded.numbers, encoded.scales, *storage_of(element), {out, count, dimension});
 }
 
-void RowShard::read_encoded(EncodedRows& rows, std::vector<std::uint64_t>& hashes) {
+void RowShard::read_encoded(const RowForm& expected, EncodedRows& rows,
+                            std::vector<std::uint64_t>& hashes) {
   const std::lock_guard guard(mutex_);
   reading_anew(shard_, [&] {
+    opened_as(expected).check_before_allocating();
     const auto& arrays = opened().arrays();
     std::vector<Shard::Part> parts;
     const auto add = [&](const char* name, auto& out) {
@@ -144,11 +160,10 @@ void RowShard::read_encoded(EncodedRows& rows, std::vector<std::uint64_t>& hashe
   });
 }
 
-void RowShard::verify(std::uint64_t dimension) {
+void RowShard::verify() {
   const std::lock_guard guard(mutex_);
   shard_.reset();  // what the file says now, not what it said when it was opened
-  check_dimension(dimension);
-  opened().verify();
+  reading_anew(shard_, [&] { opened().verify(); });
 }
 
 void write_rows(const Directory& folder, RowRange range, const Fingerprint& fingerprint,

@@ -106,6 +106,9 @@ class Shard {
   void read(std::span<const Part> parts);
   /// Reads and checks all, whether that was done before or not.
   void verify();
+  /// To be called before memory is taken for what the header promises: a file that
+  /// claims more than the disk holds of it (a sparse one) is checked whole first.
+  void check_before_allocating();
 
   [[noreturn]] void throw_damaged(const std::string& what) const;
 

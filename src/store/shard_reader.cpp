@@ -208,6 +208,17 @@ void Shard::read_from(int fd, std::span<const Part> parts) {
   verified_ = identity;
 }
 
+void Shard::check_before_allocating() {
+  if (verified_) return;
+  const FileDescriptor opened = kept_ ? FileDescriptor() : folder_->open_file(name_);
+  struct stat info {};
+  if (::fstat(kept_ ? kept_.get() : opened.get(), &info) != 0) {
+    throw_os_error("look at", path(), errno);
+  }
+  constexpr std::uint64_t kBlock = 512;  // what stat counts in
+  if (static_cast<std::uint64_t>(info.st_blocks) * kBlock < file_bytes_ / 2) read({});
+}
+
 void Shard::verify() {
   verified_.reset();
   read({});

@@ -222,6 +222,7 @@ Shard open_stage(const Directory& folder, const std::string& file_name) {
 }
 
 StageResult read_stage(Shard& shard) {
+  shard.check_before_allocating();
   StageResult result;
   for (const auto& [name, array] : shard.arrays()) {
     if (name.find('/') != std::string::npos) continue;  // a part of texts

@@ -17,9 +17,6 @@ namespace store {
 
 using RowShards = std::vector<std::shared_ptr<RowShard>>;
 
-/// Each difference on a line of its own, what was and what is asked for.
-std::string differences(const Fingerprint& before, const Fingerprint& now);
-
 }  // namespace store
 
 struct CheckpointStore::Impl {
@@ -32,13 +29,16 @@ struct CheckpointStore::Impl {
   mutable std::mutex index;
   store::RowShards shards;   // in order, none overlaps another
   store::RowShards doubled;  // hold rows that one of those holds too
-  std::optional<Fingerprint> begun;
-  std::uint64_t begun_dimension = 0;
-  RowStorage begun_storage = RowStorage::float32;
+  std::optional<store::RowForm> begun;
+  mutable std::optional<store::RowForm> held_form;  // of most rows, once it was looked for
   bool manifest_is_old = false;
+  bool closed = false;
 
   void open(Mode mode);
+  void close() noexcept;
+  void require_open() const;
   void list_shards();
+  void index_shards(store::RowShards all);
   void remove_leftovers() const;
   void require_writer() const;
   void require_rows_once() const;
@@ -47,8 +47,11 @@ struct CheckpointStore::Impl {
   store::RowShards snapshot() const;
   store::RowShards touching(RowRange range) const;
   store::RowShards covering(RowRange range) const;
-  std::shared_ptr<store::RowShard> first_readable(const store::RowShards& held) const;
-  std::uint64_t rows_dimension() const;
+  store::RowShards all_shards() const;
+  std::optional<store::RowForm> form_of_most(const store::RowShards& held) const;
+  std::optional<store::RowForm> rows_form() const;
+  void check_headers(RowRange range) const;
+  void refuse_own_file(const std::filesystem::path& file) const;
   void read(RowRange range, float* rows, std::uint64_t* hashes) const;
   std::uint64_t rows_from_first() const;
   void insert(RowRange range);
@@ -62,7 +65,9 @@ struct CheckpointStore::Impl {
   std::optional<store::Shard> open_stage(const std::string& name) const;
 
   void write_manifest();
-  VerifyReport verify(store::RowShards& bad_rows, std::vector<std::string>& bad_stages) const;
+  /// `unread`: why a file could not be looked at, where one couldn't.
+  VerifyReport verify(store::RowShards& bad_rows, std::vector<std::string>& bad_stages,
+                      std::string& unread) const;
 };
 
 }  // namespace knowmap

@@ -49,8 +49,8 @@ std::string way_out(int error_number) {
 }  // namespace
 
 void throw_os_error(std::string_view action, const std::filesystem::path& path, int error_number) {
-  throw CheckpointError("cannot " + std::string(action) + " " + path.string() + ": " +
-                        std::generic_category().message(error_number) + way_out(error_number));
+  throw SystemError("cannot " + std::string(action) + " " + path.string() + ": " +
+                    std::generic_category().message(error_number) + way_out(error_number));
 }
 
 FileDescriptor::~FileDescriptor() { close(); }

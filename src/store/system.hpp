@@ -14,7 +14,13 @@
 
 namespace knowmap::store {
 
-/// Throws a `CheckpointError`: what failed, on which path, why, and the way out
+/// A call of the system's failed: whether the file is sound isn't known, so nothing may
+/// be removed for it.
+struct SystemError : CheckpointError {
+  using CheckpointError::CheckpointError;
+};
+
+/// Throws a `SystemError`: what failed, on which path, why, and the way out
 /// where the errno has one.
 [[noreturn]] void throw_os_error(std::string_view action, const std::filesystem::path& path,
                                  int error_number);

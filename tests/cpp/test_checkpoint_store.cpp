@@ -313,6 +313,70 @@ TEST_F(Store, TheManifestTellsPeopleWhatIsThere) {
   EXPECT_EQ(manifest["stages"]["umap"], nlohmann::json(kMadeBy));
 }
 
+TEST_F(Store, AClosedStoreGivesItsLockBackAndSaysSo) {
+  CheckpointStore store(folder_);
+  store.begin_rows(kMadeBy, 4);
+  commit(store, {0, 3});
+  store.put_stage("umap", kMadeBy, a_result());
+  EXPECT_FALSE(store.closed());
+  store.close();
+  store.close();
+  EXPECT_TRUE(store.closed());
+  EXPECT_EQ(nlohmann::json::parse(read_file(folder_ / "store.json"))["rows"]["count"], 3);
+  for (const auto& use :
+       std::vector<std::function<void()>>{[&] { store.begin_rows(kMadeBy, 4); },
+                                          [&] {
+                                            commit(store, {3, 6});
+                                          },
+                                          [&] { store.ranges(); },
+                                          [&] { store.rows_held(); },
+                                          [&] { store.dimension(); },
+                                          [&] { store.storage(); },
+                                          [&] { store.rows_fingerprint(); },
+                                          [&] {
+                                            store.read_rows({0, 3});
+                                          },
+                                          [&] {
+                                            store.text_hashes({0, 3});
+                                          },
+                                          [&] {
+                                            store.drop_rows({0, 3});
+                                          },
+                                          [&] { store.get_stage("umap"); },
+                                          [&] { store.get_stage("umap", kMadeBy); },
+                                          [&] { store.stages(); },
+                                          [&] { store.put_stage("umap", kMadeBy, {}); },
+                                          [&] { store.verify(); },
+                                          [&] { store.repair(); },
+                                          [&] { store.write_manifest(); },
+                                          [&] { store.export_hdf5(base_ / "x.h5"); },
+                                          [&] { store.export_npy(base_ / "x.npy"); },
+                                          [&] { store.export_view(base_ / "v.h5"); }}) {
+    EXPECT_SAYS(use(), "was closed: open it anew");
+  }
+  CheckpointStore again(folder_);  // in this process
+  EXPECT_TRUE(holds(again, {0, 3}));
+}
+
+TEST_F(Store, AnExportNeverTakesThePlaceOfTheStoresOwn) {
+  CheckpointStore store(folder_);
+  store.begin_rows(kMadeBy, 4);
+  commit(store, {0, 3});
+  fs::create_directory_symlink(folder_ / "rows", base_ / "link");
+  const std::string before = read_file(shard());
+  for (const fs::path& file :
+       {shard(), folder_ / "rows" / "new.h5", folder_ / "stages" / "new.h5", folder_ / "store.json",
+        folder_ / ".lock", folder_ / "rows", base_ / "link" / shard().filename(),
+        folder_ / ".." / "store" / "store.json"}) {
+    EXPECT_SAYS(store.export_hdf5(file), "the store's own file");
+    EXPECT_SAYS(store.export_npy(file), "the store's own file");
+    EXPECT_SAYS(store.export_view(file), "the store's own file");
+  }
+  EXPECT_EQ(read_file(shard()), before);
+  store.export_view(folder_ / "view.h5");
+  EXPECT_TRUE(store.verify().damaged.empty());
+}
+
 TEST_F(Store, AStoreCanBeMoved) {
   CheckpointStore store(folder_);
   CheckpointStore other = std::move(store);

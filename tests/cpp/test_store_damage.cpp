@@ -1,5 +1,7 @@
 #include <hdf5.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <bit>
 #include <cstring>
@@ -158,10 +160,178 @@ TEST_F(DamagedStore, RowsHeldTwiceAreRefusedAndMended) {
   ASSERT_EQ(store.verify().damaged.size(), 1u);
   EXPECT_NE(store.verify().damaged[0].find("another shard holds too"), std::string::npos);
   store.repair();
-  EXPECT_EQ(store.ranges(), (std::vector<RowRange>{{0, 3}, {6, 8}}));
+  EXPECT_EQ(store.ranges(), (std::vector<RowRange>{{2, 6}, {6, 8}}));  // those that hold most
   store.begin_rows(kMadeBy, 4);
-  commit(store, {3, 6});
+  commit(store, {0, 2});
   EXPECT_TRUE(holds(store, {0, 8}));
+}
+
+class MendedStore : public DamagedStore {
+ protected:
+  // Puts shards of these ranges into the store, as a writer that no lock kept out would.
+  void add(const std::vector<RowRange>& ranges, const Fingerprint& made_by = kMadeBy,
+           RowStorage storage = RowStorage::float32, std::uint64_t columns = 4) {
+    for (const RowRange range : ranges) {
+      const fs::path place = base_ / ("other-" + std::to_string(others_++));
+      {
+        CheckpointStore other(place);
+        other.begin_rows(made_by, columns, storage);
+        commit(other, range, columns);
+      }
+      for (const auto& entry : fs::directory_iterator(place / "rows")) {
+        fs::copy_file(entry.path(), folder_ / "rows" / entry.path().filename());
+      }
+    }
+  }
+  std::vector<RowRange> repaired() {
+    CheckpointStore store(folder_);
+    store.repair();
+    EXPECT_TRUE(store.verify().damaged.empty());
+    for (const RowRange range : store.ranges()) EXPECT_TRUE(holds(store, range));
+    return store.ranges();
+  }
+  int others_ = 0;
+};
+
+TEST_F(MendedStore, ASoundShardStaysWhereADamagedOneHoldsItsRows) {
+  add({{1, 6}});
+  fs::resize_file(shard(), 600);
+  EXPECT_EQ(repaired(), (std::vector<RowRange>{{1, 6}}));
+}
+
+TEST_F(MendedStore, ARepairTakesAsFewRowsAsItCan) {
+  // [0, 3) and [2, 7) overlap, and so do [2, 7) and [6, 9), but not the outer two.
+  add({{2, 7}, {6, 9}, {9, 12}});
+  EXPECT_EQ(repaired(), (std::vector<RowRange>{{0, 3}, {6, 9}, {9, 12}}));
+  add({{0, 5}});  // begins with [0, 3), and holds more
+  EXPECT_EQ(repaired(), (std::vector<RowRange>{{0, 5}, {6, 9}, {9, 12}}));
+  add({{0, 12}});
+  EXPECT_EQ(repaired(), (std::vector<RowRange>{{0, 12}}));
+}
+
+TEST_F(MendedStore, RowsOfAnotherFormAreNeverReadNorWrittenOver) {
+  const std::vector<std::uint64_t> row = {4};
+  const Matrix value = rows_of({4, 5}, 4);
+  const auto expect_refused = [&](const std::string& difference) {
+    SCOPED_TRACE(difference);
+    const std::string before = read_file(shard("rows-000000000003-000000000005.h5"));
+    {
+      CheckpointStore store(folder_);
+      EXPECT_SAYS(store.begin_rows(kMadeBy, 4), difference);
+      EXPECT_SAYS(store.begin_rows(kMadeBy, 4), "rows-000000000003-000000000005.h5");
+      EXPECT_SAYS(store.begin_rows(kMadeBy, 4), "knowmap repair");
+      EXPECT_THROW(store.update_rows(row, value, hashes_of({4, 5})), std::invalid_argument);
+      Matrix out(2, 4);
+      EXPECT_SAYS(store.read_rows({3, 5}, out), difference);
+      EXPECT_SAYS(store.read_rows({3, 5}), difference);
+      EXPECT_SAYS(store.text_hashes({2, 4}), difference);
+      EXPECT_SAYS(store.export_npy(base_ / "all.npy"), difference);
+      EXPECT_TRUE(holds(store, {0, 3}));
+      EXPECT_EQ(store.rows_fingerprint(), kMadeBy);
+      ASSERT_EQ(store.verify().damaged.size(), 1u);
+    }
+    EXPECT_EQ(read_file(shard("rows-000000000003-000000000005.h5")), before);
+    EXPECT_EQ(repaired(), (std::vector<RowRange>{{0, 3}}));
+  };
+  add({{3, 5}}, {{"model", "another"}, {"precision", "bfloat16"}});
+  expect_refused("model: 0123abcd → another");
+  for (const RowStorage storage : {RowStorage::float16, RowStorage::int8}) {
+    add({{3, 5}}, kMadeBy, storage);
+    expect_refused("storage: float32 → " + std::string(row_storage_name(storage)));
+  }
+  add({{3, 5}}, kMadeBy, RowStorage::float32, 5);
+  expect_refused("columns: 4 → 5");
+}
+
+// The shard comes after `begin_rows` has looked: every way to it looks once more.
+TEST_F(MendedStore, AnUpdateOfAShardOfAnotherFormIsRefused) {
+  for (const RowStorage storage : {RowStorage::float32, RowStorage::int8}) {
+    CheckpointStore store(folder_);
+    store.begin_rows(kMadeBy, 4);
+    store.drop_rows({0, 100});
+    commit(store, {0, 3});
+    EXPECT_TRUE(holds(store, {0, 3}));
+    fs::remove(shard());
+    add({{0, 3}}, {{"model", "another"}}, storage, 2);
+    const std::string before = read_file(shard());
+    const std::vector<std::uint64_t> rows = {0, 2};
+    EXPECT_SAYS(store.update_rows(rows, rows_of({0, 2}, 4), hashes_of({0, 2})), "made otherwise");
+    EXPECT_EQ(read_file(shard()), before);
+    EXPECT_SAYS(holds(store, {0, 3}), "made otherwise");
+    fs::remove(shard());
+  }
+}
+
+TEST_F(MendedStore, OneForeignShardDoesNotSpeakForAllOthers) {
+  CheckpointStore(folder_).drop_rows({0, 3});
+  add({{0, 3}}, {{"model", "another"}});
+  add({{3, 9}, {9, 12}});
+  EXPECT_EQ(CheckpointStore(folder_, Mode::read).rows_fingerprint(), kMadeBy);
+  EXPECT_EQ(repaired(), (std::vector<RowRange>{{3, 9}, {9, 12}}));
+}
+
+// What a name promises is believed no further than the header goes.
+TEST_F(MendedStore, AFilesNameTakesNoMemory) {
+  for (const char* name :
+       {"rows-000000000003-18446744073709551615.h5", "rows-000000000003-999999999999.h5"}) {
+    for (const bool sound : {false, true}) {
+      if (sound) {
+        fs::copy_file(shard(), shard(name));
+      } else {
+        write_file(shard(name), "x");
+      }
+      CheckpointStore store(folder_);
+      const std::uint64_t end = store.ranges().back().end;
+      EXPECT_SAYS(store.text_hashes({0, end}), name);
+      EXPECT_SAYS(store.read_rows({0, end}), name);
+      EXPECT_SAYS(store.export_npy(base_ / "all.npy"), name);
+      EXPECT_SAYS(store.export_hdf5(base_ / "all.h5"), name);
+      EXPECT_SAYS(store.export_view(base_ / "view.h5"), name);
+      store.begin_rows(kMadeBy, 4);
+      EXPECT_SAYS(
+          store.update_rows(std::vector<std::uint64_t>{5}, rows_of({5, 6}, 4), hashes_of({5, 6})),
+          name);
+      store.repair();
+      EXPECT_EQ(store.ranges(), (std::vector<RowRange>{{0, 3}}));
+      EXPECT_TRUE(holds(store, {0, 3}));
+    }
+  }
+}
+
+// A map's folder, as `knowmap build` leaves it.
+TEST_F(MendedStore, NoFlipOfTheManifestLocksAMapsFolderOut) {
+  for (const char* name : {"collection.parquet", "map.html", "map.parquet", "map_options.json"}) {
+    write_file(folder_ / name, "of the map");
+  }
+  const fs::path manifest = folder_ / "store.json";
+  const std::string good = read_file(manifest);
+  const auto expect_usable = [&](const std::string& what) {
+    SCOPED_TRACE(what);
+    {
+      const CheckpointStore reader(folder_, Mode::read);
+      EXPECT_TRUE(holds(reader, {0, 3}));
+      const auto damaged = reader.verify().damaged;
+      EXPECT_EQ(damaged.size(), fs::exists(manifest) ? 1u : 0u);
+      for (const auto& line : damaged) EXPECT_NE(line.find("store.json"), std::string::npos);
+    }
+    CheckpointStore(folder_).repair();
+    EXPECT_EQ(nlohmann::json::parse(read_file(manifest)), nlohmann::json::parse(good));
+    EXPECT_TRUE(CheckpointStore(folder_, Mode::read).verify().damaged.empty());
+  };
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string bad = good;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+    // White space of another kind says the same.
+    const auto said = nlohmann::json::parse(bad, nullptr, false);
+    if (said == nlohmann::json::parse(good)) continue;
+    write_file(manifest, bad);
+    expect_usable("bit " + std::to_string(bit));
+  }
+  fs::remove(manifest);
+  expect_usable("no manifest");
+  for (const char* name : {"collection.parquet", "map.html", "map.parquet", "map_options.json"}) {
+    EXPECT_EQ(read_file(folder_ / name), "of the map");
+  }
 }
 
 TEST_F(DamagedStore, ShardsMadeOtherwiseDoNotMix) {
@@ -178,6 +348,31 @@ TEST_F(DamagedStore, ShardsMadeOtherwiseDoNotMix) {
 }
 
 // --- hostile files --------------------------------------------------------------
+
+// Whether `holds` in a process that may take 256 MiB more than now, and no more.
+template <class Holds>
+bool in_child_with_little_memory(Holds&& holds) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::ifstream pages("/proc/self/statm");
+    std::uint64_t now = 0;
+    pages >> now;
+    const rlim_t most = now * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (256u << 20);
+#ifndef __SANITIZE_ADDRESS__
+    const rlimit limit{most, most};
+    ::setrlimit(RLIMIT_AS, &limit);
+#endif
+    bool result = false;
+    try {
+      result = holds();
+    } catch (...) {
+    }
+    ::_exit(result ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
 
 // A file whose checksums are right, whatever it says.
 std::string forge(const std::string& contents, const std::string& body = std::string(4096, 'x')) {
@@ -276,6 +471,32 @@ TEST_F(DamagedStore, ForgedTextsAreRefused) {
     forged({0, 4, 10}, shape);
     EXPECT_THROW(store.get_stage("umap", kMadeBy), CheckpointError) << shape;
   }
+}
+
+// A file of 1 GiB that the disk holds one block of: its checksum is asked for before memory is
+// taken for what the header claims.
+TEST_F(DamagedStore, ASparseStageIsCheckedBeforeMemoryIsTaken) {
+  constexpr std::uint64_t kBytes = std::uint64_t{1} << 30;
+  const fs::path file = files()[1];
+  std::string bytes = forge(
+      R"({"about":{"kind":"stage","stage":"umap","fingerprint":)" + nlohmann::json(kMadeBy).dump() +
+          R"(,"texts":{}},"arrays":{"x":{"type":"int64","offset":512,"shape":[)" +
+          std::to_string((kBytes - 512) / 8) + "]}}}",
+      std::string());
+  store::Header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  header.file_bytes = kBytes;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  header.block_hash = store::hash_block(bytes);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  write_file(file, bytes);
+  fs::resize_file(file, kBytes);
+  EXPECT_EQ(in_child_with_little_memory([&] {
+              const CheckpointStore store(folder_, Mode::read);
+              return message_of([&] { store.get_stage("umap", kMadeBy); }).find("checksum") !=
+                     std::string::npos;
+            }),
+            true);
 }
 
 TEST_F(DamagedStore, AShardOfALaterFormatIsNotDamageAndStays) {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "store/lock_file.hpp"
@@ -142,6 +143,37 @@ TEST_F(Store, LocksOfOtherMachinesCountWhileTheyAreFresh) {
   fs::create_symlink(base_ / "target", lock);
   EXPECT_THROW(CheckpointStore{folder_}, CheckpointError);
   EXPECT_FALSE(fs::exists(base_ / "target"));
+}
+
+// Names of hosts are given twice: only one that also agrees on its machine's id is this one.
+TEST_F(Store, AHostOfTheSameNameIsAnotherMachineUnlessItsIdIsTheSame) {
+  { CheckpointStore store(folder_); }
+  const fs::path lock = folder_ / ".lock";
+  nlohmann::json owner;
+  {
+    CheckpointStore store(folder_);
+    owner = nlohmann::json::parse(read_file(lock));
+  }
+  const auto opens = [&] {
+    write_file(lock, owner.dump());
+    try {
+      CheckpointStore store(folder_);
+    } catch (const CheckpointError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  owner["process"] = 1;  // lives on every machine
+  owner["process_started"] = "";
+  EXPECT_EQ(opens(), "");  // this very kernel would hold its lock
+  owner["boot"] = "another";
+  if (owner["machine"] != "") {
+    EXPECT_EQ(opens(), "");  // before a restart
+  }
+  owner["machine"] = "another";
+  EXPECT_NE(opens().find("process 1 on " + owner["host"].get<std::string>()), std::string::npos);
+  owner.erase("machine");
+  EXPECT_NE(opens(), "");
 }
 
 TEST_F(Store, TheMessageOfALockTellsTheWayOut) {

@@ -1,13 +1,17 @@
-// store_flips FOLDER COUNT SEED: makes stores of every kind of rows, with stages, and
-// flips COUNT random single bits over all their files, one at a time. Each must be
-// found by `verify`, which names the file, and by reading; or be harmless: all that
-// the store gives is what it was. Exit 5 where a flip gave something else.
+// store_flips FOLDER COUNT SEED: makes stores of every kind of rows, with stages, in
+// folders that also hold a map's files as `knowmap build` leaves them, and flips COUNT
+// random single bits over all the store's files, one at a time. Each must be found by
+// `verify`, which names the file. One in a shard must be found by reading as well; one in a
+// manifest may not change what is read, nor lock anybody out: a repair writes it as it was.
+// Exit 5 where a flip did anything else.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <random>
 #include <string>
@@ -42,6 +46,14 @@ void make(const fs::path& folder, RowStorage storage) {
   std::vector<std::string> names(kRows, "a region's name");
   store.put_stage("layout", {{"rows", "x"}}, {{"coordinates", {coordinates, {kRows, 2}}}});
   store.put_stage("regions", {{"layout", "y"}}, {{"names", {names, {kRows}}}});
+  for (const char* name : {"collection.parquet", "map.html", "map.parquet", "map_options.json"}) {
+    std::ofstream(folder / name) << "a map's";
+  }
+}
+
+std::string read_file(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
 // All that a store gives to who reads it.
@@ -78,15 +90,17 @@ void flip(const fs::path& file, std::uint64_t bit) {
   if (!done) throw std::runtime_error("cannot flip a bit of " + file.string());
 }
 
-// Whether the flip was found; throws where it was neither found nor harmless.
-bool found(const fs::path& folder, const fs::path& file, const Content& expected) {
+// Throws where the flip wasn't found, or did harm.
+void expect_found(const fs::path& folder, const fs::path& file, const Content& expected,
+                  const std::string& good) {
   const std::string name = file.filename();
+  const bool manifest = name == "store.json";
   bool by_verify = false, by_reading = false;
   try {
     const CheckpointStore store(folder, CheckpointStore::Mode::read);
     for (const auto& line : store.verify().damaged) by_verify |= line.find(name) != line.npos;
-  } catch (const knowmap::CheckpointError&) {
-    by_verify = true;  // the store as a whole was refused
+  } catch (const knowmap::CheckpointError& error) {
+    throw std::runtime_error(std::string("the store as a whole was refused: ") + error.what());
   }
   try {
     const CheckpointStore store(folder, CheckpointStore::Mode::read);
@@ -94,8 +108,11 @@ bool found(const fs::path& folder, const fs::path& file, const Content& expected
   } catch (const knowmap::CheckpointError&) {
     by_reading = true;
   }
-  if (by_verify != by_reading) throw std::runtime_error("verify and reading don't agree");
-  return by_verify;
+  if (!by_verify) throw std::runtime_error("verify didn't find it");
+  if (by_reading == manifest) throw std::runtime_error("reading found it, or didn't");
+  if (!manifest) return;
+  CheckpointStore(folder).repair();
+  if (read_file(file) != good) throw std::runtime_error("a repair wrote another manifest");
 }
 
 int run(const fs::path& base, std::uint64_t count, std::uint64_t seed) {
@@ -105,18 +122,21 @@ int run(const fs::path& base, std::uint64_t count, std::uint64_t seed) {
   };
   std::vector<File> files;
   std::map<fs::path, Content> contents;
+  std::map<fs::path, std::string> manifests;
   for (const auto storage : {RowStorage::float32, RowStorage::float16, RowStorage::int8}) {
     const fs::path folder = base / knowmap::row_storage_name(storage);
     make(folder, storage);
     contents[folder] = read(CheckpointStore(folder, CheckpointStore::Mode::read));
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file() && entry.file_size() > 0) {
+      const fs::path name = entry.path().filename();
+      if (name == "store.json") manifests[entry.path()] = read_file(entry.path());
+      if (entry.is_regular_file() && (name.extension() == ".h5" || name == "store.json")) {
         files.push_back({folder, entry.path(), entry.file_size() * 8});
       }
     }
   }
   std::mt19937_64 random(seed);
-  std::uint64_t all_bits = 0, shards = 0, harmless = 0;
+  std::uint64_t all_bits = 0, shards = 0, in_manifests = 0;
   for (const auto& file : files) all_bits += file.bits;
   for (std::uint64_t i = 0; i < count; ++i) {
     std::uint64_t bit = random() % all_bits;
@@ -135,18 +155,21 @@ int run(const fs::path& base, std::uint64_t count, std::uint64_t seed) {
     bit %= hit->bits;
     flip(hit->path, bit);
     try {
-      const bool was_found = found(hit->store, hit->path, contents.at(hit->store));
-      const bool must = hit->path.extension() == ".h5";
-      if (must && !was_found) throw std::runtime_error("it was not found");
-      ++(was_found ? shards : harmless);
+      const std::string& good = manifests[hit->path];  // empty for a shard
+      expect_found(hit->store, hit->path, contents.at(hit->store), good);
+      ++(good.empty() ? shards : in_manifests);
+      if (!good.empty()) continue;  // it was written anew
     } catch (const std::runtime_error& error) {
       std::cerr << "bit " << bit << " of " << hit->path << ": " << error.what() << "\n";
       return 5;
     }
     flip(hit->path, bit);
   }
-  std::cout << count << " flips: " << shards << " found, " << harmless
-            << " in a manifest and harmless\n";
+  std::cout
+      << "| One random bit flipped over stores of float32, float16 and int8 rows, their stages "
+         "and manifests, in a map's folder ("
+      << in_manifests << " in a manifest) | " << count << " | " << shards + in_manifests
+      << ", all found | 0 |\n";
   return 0;
 }
 

@@ -34,7 +34,7 @@ def sample_articles() -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
     """Articles' first lines, with blanks behind them: such a text counts as long where the run is cut into commits
-    and costs little, so there is a commit every 128 rows."""
+    and costs little, so there is a commit every 64 rows."""
     path = tmp_path_factory.mktemp("input") / "articles.jsonl"
     rows = [{"text": a["extract"][:200].ljust(2048), "title": a["title"]} for a in sample_articles()[::16][:ROWS]]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

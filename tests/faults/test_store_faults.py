@@ -6,6 +6,7 @@ takes runs of 100 commits, and gives every error to every call. Each test prints
 """
 
 import ctypes
+import importlib.util
 import itertools
 import os
 import re
@@ -17,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from programs import FLIPS, FULL, PROBE, SHIM, STRACE, WRITER, needs
+from programs import FLIPS, FULL, PROBE, SHIM, STRACE, WRITER, needs, skip
 
 # Everything that a writer does to the disk, and the lookups in between.
-CHANGING = ["mkdir", "mkdirat", "openat", "write", "pwrite64", "ftruncate", "fsync", "renameat", "renameat2", "linkat",
-            "unlinkat"]
+CHANGING = ["mkdir", "mkdirat", "openat", "write", "pwrite64", "ftruncate", "fsync", "rename", "renameat", "renameat2",
+            "linkat", "unlink", "unlinkat"]
 OTHERS = ["close", "fcntl", "newfstatat", "getdents64", "pread64", "utimensat", "sync_file_range"]
 # A disk's, a quota's, a signal's and a network drive's.
 ERRORS = ["ENOSPC", "EIO", "EDQUOT", "EINTR", "ESTALE"]
@@ -44,19 +45,24 @@ def run(*command, said="", timeout=300, **options):
 
 
 def write(folder, commits, inject=None, **options):
+    return writer(["write", folder, commits], inject, **options)
+
+
+def writer(arguments, inject=None, **options):
     if inject is None:
-        return run(WRITER, "write", folder, commits, **options)
+        return run(WRITER, *arguments, **options)
     quiet = ["-f", "-qqq", "-o", "/dev/null", "-e", "trace=" + inject.split(":")[0]]
     if ":error=" in inject:
         quiet.append("--seccomp-bpf")  # only the calls asked for stop; no signal can be injected so
-    return run(STRACE, *quiet, "-e", "inject=" + inject, WRITER, "write", folder, commits)
+    return run(STRACE, *quiet, "-e", "inject=" + inject, WRITER, *arguments, **options)
 
 
-def calls_of_a_run(scratch, commits, names):
+def calls_of_a_run(scratch, commits, names, arguments=None):
     """(name, its ordinal, its first argument) of each call that the store makes."""
     log, folder = scratch / "log", scratch / "traced"
     traced = ",".join(names)
-    run(STRACE, "-f", "-o", log, "-e", "trace=" + traced, WRITER, "write", folder, commits)
+    arguments = arguments or ["write", folder, commits]
+    run(STRACE, "-f", "-o", log, "-e", "trace=" + traced, WRITER, *arguments)
     seen, calls, started = {}, [], False
     for line in log.read_text(errors="replace").splitlines():
         match = re.match(r"\d+ +(\w+)\(([^,)]*)", line)
@@ -64,7 +70,7 @@ def calls_of_a_run(scratch, commits, names):
             continue
         name, first = match.groups()
         seen[name] = seen.get(name, 0) + 1
-        started |= name == "mkdir"  # before it the loader is at work
+        started |= str(arguments[1]) in line  # before it the loader is at work
         if started:
             calls.append((name, seen[name], first))
     assert len(calls) > commits
@@ -163,6 +169,120 @@ def test_an_error_from_every_call(scratch, error):
            tried)
 
 
+class Care:
+    """Everything but a commit: rows replaced, dropped, damaged and repaired, exports, a start afresh."""
+
+    def __init__(self, scratch, what):
+        self.scratch, self.what, self.commits = scratch, what, (24 if FULL else 7)
+        self.made = write(scratch / "made", self.commits)
+        assert self.made.returncode == 0
+        undisturbed = self.place("undisturbed")
+        assert self.run(undisturbed).returncode == 0
+        self.expected = contents(undisturbed / "store")
+        self.exports = {file.name: file.read_bytes() for file in undisturbed.glob("all.*")}
+        assert len(self.exports) == (3 if what == "care" else 0)
+
+    def place(self, name):
+        shutil.copytree(self.scratch / "made", self.scratch / name / "store")
+        return self.scratch / name
+
+    def arguments(self, place):
+        return [self.what, place / "store", self.commits, *([place / "all"] if self.what == "care" else [])]
+
+    def run(self, place, inject=None):
+        return writer(self.arguments(place), inject)
+
+    def calls(self, names):
+        return calls_of_a_run(self.scratch, 0, names, self.arguments(self.place("traced")))
+
+    def check(self, place, said, what):
+        check(place / "store", self.made.stdout + said, what)
+        for name, whole in self.exports.items():
+            file = place / name
+            assert file.exists() or f"exported {name.removeprefix('all')}" not in said, f"{what}: {name}"
+            assert not file.exists() or file.read_bytes() == whole, f"{what}: {name}"
+
+    def go_on(self, place, said, what):
+        resumed = self.run(place)
+        assert resumed.returncode == 0, f"{what}: {resumed.stderr}"
+        self.check(place, said + resumed.stdout, what + ", resumed")
+        assert contents(place / "store") == self.expected, what
+        shutil.rmtree(place)
+        return 1
+
+
+@needs_writer
+@pytest.mark.parametrize("what", ["care", "fresh"])
+def test_care_killed_before_every_call(scratch, what):
+    care = Care(scratch, what)
+
+    def attempt(number, call):
+        name, ordinal, _ = call
+        place, where = care.place(str(number)), f"{what}: killed before {name} {ordinal}"
+        killed = care.run(place, f"{name}:signal=KILL:when={ordinal}")
+        assert killed.returncode in (-9, 137), f"{where}: {killed}"
+        care.check(place, killed.stdout, where)
+        return care.go_on(place, killed.stdout, where)
+
+    tried = everywhere(care.calls(CHANGING), attempt)
+    report(f"SIGKILL before every call of {TOLD[what]}", tried)
+
+
+@needs_writer
+@pytest.mark.parametrize("what", ["care", "fresh"])
+@pytest.mark.parametrize("error", ERRORS if FULL else ["EIO", "ENOSPC"])
+def test_an_error_from_every_call_of_care(scratch, what, error):
+    care, told, silent = Care(scratch, what), [], []
+
+    def attempt(number, call):
+        name, ordinal, first = call
+        if name == "write" and first == "1":
+            return 0
+        place, where = care.place(str(number)), f"{what}: {error} from {name} {ordinal}"
+        failed = care.run(place, f"{name}:error={error}:when={ordinal}")
+        # 6: the call was the test's own, which damages a shard.
+        assert failed.returncode in (0, 3, 6), f"{where}: {failed}"
+        if failed.returncode == 3:
+            told.append(where)
+            assert ":" in failed.stderr and ";" in failed.stderr, f"{where}: no way out in {failed.stderr}"
+        try:
+            care.check(place, failed.stdout, where)
+        except AssertionError as lost:
+            if name != "pwrite64" or not str(lost).startswith(f"{where}: all.h5"):
+                raise
+            silent.append(where)  # HDF5 writes an export's structure, and swallows the error
+            (place / "all.h5").unlink()
+            return care.go_on(place, failed.stdout.replace("exported .h5\n", ""), where)
+        return care.go_on(place, failed.stdout, where)
+
+    tried = everywhere(care.calls(CHANGING + OTHERS if FULL else CHANGING), attempt)
+    assert told or error == "EINTR"
+    if silent:
+        pytest.xfail(f"a failing write of HDF5's own is not told by an .h5 export: {silent}")
+    report(f"{error} from every call of {TOLD[what]} ({len(told)} told in a clear error, the others did no harm)",
+           tried)
+
+
+@needs(WRITER, SHIM, strace=True)
+def test_every_write_of_care_is_short_once(scratch):
+    care = Care(scratch, "care")
+
+    def attempt(number, call):
+        place, where = care.place(str(number)), f"write {call[1]} was short"
+        done = writer(care.arguments(place), env=shimmed(f"short:{call[1]}"))
+        assert done.returncode == 0, f"{where}: {done}"
+        care.check(place, done.stdout, where)
+        assert contents(place / "store") == care.expected, where
+        shutil.rmtree(place)
+        return 1
+
+    places = [call for call in care.calls(["openat", "pwrite64"]) if call[0] == "pwrite64"]
+    report(f"A short write at every write of {TOLD['care']}", everywhere(places, attempt))
+
+
+TOLD = {"care": "updates, drops, repairs and exports", "fresh": "a start afresh"}
+
+
 @needs_writer
 def test_a_disk_that_is_full_from_some_call_on(scratch):
     commits = 100 if FULL else 6
@@ -186,7 +306,7 @@ def mounted(folder, options):
     folder.mkdir()
     result = run("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder)
     if result.returncode != 0:
-        pytest.skip("may not mount a file system: " + result.stderr.strip())
+        skip("may not mount a file system: " + result.stderr.strip())
 
 
 @needs_writer
@@ -250,7 +370,7 @@ def test_no_room_for_even_the_lock(scratch, options, filled):
 def test_no_rights(scratch):
     """Somebody else's store: reading it is fine, where its owner lets them; writing says whom to ask."""
     if os.getuid() != 0:
-        pytest.skip("only root can become somebody else")
+        skip("only root can become somebody else")
     scratch.chmod(0o755)
     folder, writer = scratch / "store", scratch / "writer"
     done = write(folder, 6)
@@ -306,6 +426,29 @@ def test_a_network_disk(scratch):
     resumed = run(WRITER, "write", folder, 2000, env=env)  # the lock's owner is dead
     assert resumed.returncode == 0, resumed
     check(folder, said[:said.rfind("\n") + 1] + resumed.stdout, "network disk, resumed")
+
+
+@needs(WRITER, SHIM)
+@pytest.mark.parametrize("disk", ["network", "norename"])
+def test_two_writers_that_no_lock_keeps_apart(scratch, disk):
+    """Both live and write on, each believing that it has the store: neither takes a row from the other."""
+    env, refused = shimmed(f"{disk},trusting"), 0
+    for number in range(40 if FULL else 10):
+        folder = scratch / str(number)
+        both = [subprocess.Popen([WRITER, "write", folder, "200"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True, env=env) for _ in range(2)]
+        said = [process.communicate() for process in both]
+        for process, (_, complaint) in zip(both, said, strict=True):
+            assert process.returncode in (0, 3), complaint
+            assert process.returncode == 0 or ";" in complaint or ": " in complaint, complaint
+            refused += "exists already: another process" in complaint
+        check(folder, "\n".join(line for out, _ in said for line in out.splitlines() if line.startswith("rows")),
+              "two writers")
+        done = write(folder, 200)
+        assert done.returncode == 0, done.stderr
+        check(folder, "".join(out for out, _ in said) + done.stdout, "two writers, gone on with")
+    assert refused > 0  # they did meet
+    report(f"Two writers that live and write at once where no lock is seen ({disk})", number + 1)
 
 
 @needs(WRITER)
@@ -416,7 +559,8 @@ print("fine")
     "order, everyone_sees", list(itertools.product(["h5py,probe", "probe,h5py"], [0, 1]))
 )
 def test_beside_h5py_in_one_process(tmp_path, order, everyone_sees):
-    pytest.importorskip("h5py")
+    if importlib.util.find_spec("h5py") is None:
+        skip("h5py is missing")
     result = run(sys.executable, "-c", BOTH_LIBRARIES, order, everyone_sees, PROBE, tmp_path)
     assert result.returncode == 0 and result.stdout == "fine\n", result.stderr
     assert result.stderr == ""

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from programs import FULL, STRACE, WRITER, needs
-from test_store_faults import check, contents, report, scratch, write  # noqa: F401
+from test_store_faults import check, contents, report, scratch, write, writer  # noqa: F401
 
-CALLS = "mkdir,mkdirat,openat,open,write,pwrite64,ftruncate,fsync,fdatasync,renameat,renameat2,linkat,unlinkat,close"
+CALLS = ("mkdir,mkdirat,openat,open,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,linkat,unlink,"
+         "unlinkat,close")
 LINE = re.compile(r"\d+ +(\w+)\((.*)\) += (-?\d+)")
 
 
@@ -100,8 +101,10 @@ class Recording:
 
     def take(self, call: str, text: str, result: int) -> None:
         given = [part.strip() for part in text.split(", ")]
-        if call in ("open", "mkdir"):
+        if call in ("open", "mkdir", "unlink", "rename"):
             given.insert(0, "AT_FDCWD")
+        if call == "rename":
+            given.insert(2, "AT_FDCWD")
         if call in ("open", "openat"):
             self.opened(given, str(result))
         elif call in ("mkdir", "mkdirat"):
@@ -124,7 +127,7 @@ class Recording:
         elif call in ("fsync", "fdatasync") and given[0] in self.open:
             path, number, _ = self.open[given[0]]
             self.events.append(("durable", path if number < 0 else number))
-        elif call in ("renameat", "renameat2"):
+        elif call in ("rename", "renameat", "renameat2"):
             old, new = self.path(*given[:2]), self.path(*given[2:4])
             assert old is not None and new is not None
             number = self.names.pop(old)
@@ -132,7 +135,7 @@ class Recording:
         elif call == "linkat":
             old, new = self.path(*given[:2]), self.path(*given[2:4])
             self.change(("name", new, self.names[old]), new, self.names[old])
-        elif call == "unlinkat":
+        elif call in ("unlink", "unlinkat"):
             if (path := self.path(*given[:2])) is not None:
                 self.names.pop(path, None)
                 self.events.append(("change", ("unname", path), str(Path(path).parent)))
@@ -239,3 +242,49 @@ def test_power_loss_at_any_moment(scratch):  # noqa: F811
     with ThreadPoolExecutor(2) as pool:
         tried = sum(pool.map(attempt, enumerate(disks)))
     report(f"Power loss at each of {len(recording.events):,} moments, {commits} commits: different disks", tried)
+
+
+@needs(WRITER, strace=True)
+def test_power_loss_amid_updates_drops_repairs_exports_and_a_start_afresh(scratch):  # noqa: F811
+    commits = 24 if FULL else 7
+    log, base = scratch / "log", scratch / "disk"
+    base.mkdir()
+    run = f"{WRITER} write {base}/store {commits} && {WRITER} care {base}/store {commits} {base}/all"
+    subprocess.run([STRACE, "-f", "-xx", "-s", "1000000", "-e", "trace=" + CALLS, "-o", log, "sh", "-c",
+                    f"{run} && {WRITER} fresh {base}/store 3"], check=True, capture_output=True)
+    recording = Recording(base, log)
+    exports = {file.name: file.read_bytes() for file in base.glob("all.*")}
+    assert len(exports) == 3
+    whole = Disk()
+    for kind, *what in recording.events:
+        if kind == "change":
+            whole.apply(what[0])
+    (scratch / "replayed").mkdir()
+    whole.lay_out(scratch / "replayed")
+    assert contents(scratch / "replayed" / "store") == contents(base / "store")
+    disks = list(disks_after_power_loss(recording.events).values())
+    assert len(disks) > 20 * commits
+
+    def attempt(numbered: tuple[int, tuple[Disk, str]]) -> int:
+        number, (disk, said) = numbered
+        root = scratch / f"lost-{number}"
+        root.mkdir()
+        disk.lay_out(root)
+        what = f"power loss {number}, after {said.splitlines()[-1:]}"
+        check(root / "store", said, what)
+        for name, content in exports.items():
+            there = (root / name).exists()
+            assert there or f"exported {name.removeprefix('all')}" not in said, f"{what}: {name}"
+            assert not there or (root / name).read_bytes() == content, f"{what}: {name}"
+        if number % 20 == 0 and "afresh" not in said and (root / "store").is_dir():
+            resumed = writer(["care", root / "store", commits, root / "all"])
+            assert resumed.returncode == 0, f"{what}: {resumed.stderr}"
+            check(root / "store", said + resumed.stdout, what + ", resumed")
+            assert {name: (root / name).read_bytes() for name in exports}.keys() == exports.keys()
+        shutil.rmtree(root)
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        tried = sum(pool.map(attempt, enumerate(disks)))
+    report(f"Power loss at each of {len(recording.events):,} moments of updates, drops, repairs, exports and a start "
+           f"afresh: different disks", tried)

@@ -1,7 +1,8 @@
 // Feeds arbitrary bytes to the reader of shards. A byte of the input chooses what
 // they are: a whole file, or the description and the arrays of one whose header and
-// checksums are right, so that all behind the checksums is reached too. Whatever
-// they are, every way to read a store ends in rows or in a CheckpointError.
+// checksums are right, so that all behind the checksums is reached too; it may also
+// choose the name that a shard of rows has. Whatever they are, every way to read a store,
+// to update its rows and to repair it ends in rows or in a CheckpointError.
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 
 #include "knowmap/checkpoint_store.hpp"
 #include "knowmap/error.hpp"
+#include "store/row_shards.hpp"
 #include "store/shard_layout.hpp"
 #include "store/stage_file.hpp"
 
@@ -40,7 +42,9 @@ struct Folder {
     CheckpointStore store(path / "store");
   }
   ~Folder() { fs::remove_all(path); }
-  fs::path rows() const { return path / "store/rows/rows-000000000000-000000000003.h5"; }
+  fs::path rows(std::uint64_t begin = 0, std::uint64_t end = 3) const {
+    return path / "store/rows" / knowmap::store::row_file_name({begin, end});
+  }
   fs::path stage() const {
     return path / "store/stages" / knowmap::store::stage_file_name("umap", kMadeFrom);
   }
@@ -78,6 +82,30 @@ void attempt(Action&& action) {
   }
 }
 
+// Numbers of all sizes, many of them at the edges.
+std::uint64_t number(unsigned char choice) {
+  const std::uint64_t power = std::uint64_t{1} << (choice & 63);
+  return choice < 64 ? choice : choice < 128 ? power : choice < 192 ? power - 1 : ~power;
+}
+
+void write_all(const fs::path& folder) {
+  attempt([&] {
+    CheckpointStore store(folder);
+    attempt([&] {
+      const std::uint64_t columns = store.dimension();
+      if (columns == 0 || columns > 4096) return;
+      store.begin_rows(store.rows_fingerprint().value(), columns, store.storage());
+      const auto held = store.ranges();
+      if (held.empty()) return;
+      const Matrix row(1, columns, 0.5f);
+      const std::uint64_t at[] = {held.front().begin}, hash[] = {1};
+      store.update_rows(at, row, hash);
+    });
+    attempt([&] { store.repair(); });
+    attempt([&] { store.verify(); });
+  });
+}
+
 void read_all(const fs::path& folder) {
   attempt([&] {
     const CheckpointStore store(folder, CheckpointStore::Mode::read);
@@ -92,6 +120,10 @@ void read_all(const fs::path& folder) {
       Matrix out(2, columns);
       store.read_rows({0, 2}, out);
     });
+    for (const auto& range : store.ranges()) {
+      attempt([&] { store.text_hashes(range); });
+      attempt([&] { store.read_rows(range); });
+    }
   });
 }
 
@@ -101,8 +133,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const Folder folder;
   if (size < 3) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data + 3), size - 3);
-  const bool stage = (data[0] & 1) != 0;
-  const fs::path file = stage ? folder.stage() : folder.rows();
+  const bool stage = (data[0] & 1) != 0, named = (data[0] & 8) != 0;
+  fs::path file = stage ? folder.stage() : folder.rows();
+  if (named && !stage && size >= 5) {
+    const std::uint64_t begin = number(data[3]), end = number(data[4]);
+    if (begin < end) file = folder.rows(begin, end);
+  }
   if ((data[0] & 6) == 6) {
     write(folder.manifest(), bytes);
     read_all(folder.path / "store");
@@ -116,6 +152,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     write(file, forge(bytes.substr(0, cut), bytes.substr(cut)));
   }
   read_all(folder.path / "store");
+  if ((data[0] & 16) != 0) write_all(folder.path / "store");
   fs::remove(file);
   return 0;
 }

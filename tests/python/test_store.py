@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import knowmap as km
-from knowmap import cli
+from knowmap import build, cli
 from knowmap.store import chain, export
 
 TEXTS = [f"Article {i} tells of {word}." for i, word in enumerate(["rivers", "kings", "proteins", "jazz"] * 30)]
@@ -76,7 +76,7 @@ def test_a_few_rows_are_read_without_the_rest(tmp_path):
 
 def test_only_texts_that_changed_or_came_are_computed(tmp_path, embedder):
     store = km.CheckpointStore(tmp_path / "store")
-    embedder.embed_into(TEXTS, store, commit_rows=25, commit_seconds=0, progress=False)
+    embedder.embed_into(TEXTS, store, commit_rows=50, commit_seconds=0, progress=False)
     assert len(store.ranges) == 5
     before = store.read_rows(0, len(TEXTS))
     texts = [*TEXTS, "Another one.", "And one more."]
@@ -129,7 +129,7 @@ def test_repair_and_the_chain(tmp_path, embedder, capsys):
     source = tmp_path / "articles.jsonl"
     source.write_text("".join(json.dumps({"text": t, "title": t[:9]}) + "\n" for t in TEXTS), encoding="utf-8")
     folder = tmp_path / "map"
-    arguments = ["build", source, "--out", folder, "--commit-rows", 40, "--commit-seconds", 0, "--quiet", "--precision",
+    arguments = ["build", source, "--out", folder, "--commit-rows", 80, "--commit-seconds", 0, "--quiet", "--precision",
                  "float32"]
     assert run(capsys, *arguments)[0] == 0
     assert "stage layout, made from neighbors\n" in run(capsys, "info", folder)[1]
@@ -161,12 +161,19 @@ def test_repair_and_the_chain(tmp_path, embedder, capsys):
     import pyarrow.parquet
     names = pyarrow.parquet.read_schema(tmp_path / "all.parquet").names
     assert names == ["id", "title", "x", "y", "text_hash", "embedding"]
+    ids = build.load_collection(folder).ids
+    assert np.load(tmp_path / "all.ids.npy").tolist() == list(map(str, ids))
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "all.h5") as file:
+        assert list(file["ids"].asstr()[:]) == list(map(str, ids))
 
     del store
     embedder.encode(["other", *TEXTS[1:]], store=folder, progress=False)
     store = km.CheckpointStore(folder, mode="r")
     assert chain(store)["neighbors"] == {"rows": True, "texts": False}
     assert "made from rows, other texts than those held" in run(capsys, "info", folder)[1]
+    code, said = run(capsys, "export", folder, tmp_path / "other.h5", "--json")
+    assert code == cli.STORE and "are of different texts" in said and not (tmp_path / "other.h5").exists()
 
 
 def test_a_damaged_collection_is_told_of_and_made_anew(tmp_path, capsys):
@@ -187,6 +194,112 @@ def test_a_damaged_collection_is_told_of_and_made_anew(tmp_path, capsys):
     code, said = run(capsys, *arguments, "--json")
     assert code == 0 and json.loads(said)["rows_computed"] == 0
     assert collection.read_bytes() == good and "all sound" in run(capsys, "verify", folder)[1]
+
+
+class Stop(Exception):
+    pass
+
+
+def test_ids_are_durable_before_the_first_row(tmp_path, embedder):
+    collection = build.read_collection({"text": TEXTS, "id": [f"a{i}" for i in range(len(TEXTS))]})
+
+    def stop(stage, done, total, unit):
+        raise Stop
+
+    with pytest.raises(Stop):
+        build.embed_collection(collection, embedder, tmp_path / "map", progress=stop)
+    with km.CheckpointStore(tmp_path / "map", mode="r") as store:
+        assert store.rows_held == 0
+    assert build.load_collection(tmp_path / "map").ids == [f"a{i}" for i in range(len(TEXTS))]
+
+
+def test_a_store_is_closed_by_with_and_after_an_exception_that_is_kept(tmp_path, embedder):
+    with km.CheckpointStore(tmp_path / "store") as store:
+        with pytest.raises(km.CheckpointError, match="in this process"):
+            km.CheckpointStore(tmp_path / "store")
+        assert not store.closed
+    assert store.closed
+    with pytest.raises(km.CheckpointError, match="was closed: open it anew"):
+        store.ranges  # noqa: B018
+
+    def stop(stage, done, total, unit):
+        raise Stop
+
+    kept = []  # as a notebook keeps the last exception, its frames and all that they hold
+    for attempt in (lambda: embedder.encode(TEXTS, store=tmp_path / "store", progress=stop),
+                    lambda: km.build_map(TEXTS, tmp_path / "map", model=embedder, progress=stop)):
+        for _ in range(2):
+            try:
+                attempt()
+            except Stop as error:
+                kept.append(error)
+    assert len(kept) == 4
+    km.CheckpointStore(tmp_path / "store").close()
+    km.CheckpointStore(tmp_path / "map").close()
+
+
+def test_most_rows_are_not_replaced_unasked(tmp_path):
+    many = [f"text {i}" for i in range(1500)]
+    embedder = km.Embedder("all-MiniLM-L6-v2", precision="float32", max_seq_length=8)
+    folder = tmp_path / "map"
+    build.embed_collection(build.read_collection(many), embedder, folder, progress=False).close()
+    before = {file.name: file.read_bytes() for file in (folder / "rows").iterdir()}
+    kept = (folder / "collection.parquet").read_bytes()
+    for wrong in (many[:10], [t + "!" for t in many]):
+        with pytest.raises(km.CheckpointError, match=r"nothing was removed.*--replace"):
+            build.embed_collection(build.read_collection(wrong), embedder, folder,
+                                   progress=False)
+        assert {file.name: file.read_bytes() for file in (folder / "rows").iterdir()} == before
+        assert (folder / "collection.parquet").read_bytes() == kept
+    store = build.embed_collection(build.read_collection(many[:10]), embedder, folder,
+                                   replace=True, progress=False)
+    with store:
+        assert store.ranges[-1][1] == 10
+        assert store.read_rows(0, 10).tobytes() == embedder.encode(many[:10], progress=False).tobytes()
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16", "int8"])
+def test_rows_of_texts_that_moved_are_copied(tmp_path, embedder, storage):
+    texts = [f"Article {i} of {t}" for i, t in enumerate(TEXTS)]  # no two alike
+    rng = np.random.default_rng(3)
+    cases = {"put in": (["first", *texts[:50], "middle", *texts[50:]], 2),
+             "taken out": (texts[7:], 30),  # of the last shard all, since it reaches beyond the last text
+             "swapped": ([texts[i ^ 1] for i in range(120)], 0),
+             "reversed": (texts[::-1], 62),
+             "shuffled": ([texts[i] for i in rng.permutation(120)], 110),
+             "doubled": ([t for text in texts for t in (text, text)], 2)}
+    for name, (now, most) in cases.items():
+        with km.CheckpointStore(tmp_path / name) as store:
+            embedder.embed_into(texts, store, commit_rows=40, storage=storage, progress=False)
+            resume = embedder.embed_into(now, store, commit_rows=40, storage=storage, progress=False)
+            expected = embedder.encode(now, progress=False)
+            if storage == "float32":
+                assert store.read_rows(0, len(now)).tobytes() == expected.tobytes(), name
+            else:
+                assert np.abs(store.read_rows(0, len(now)) - expected).max() < 2e-3, name
+            assert store.text_hashes(0, len(now)).tobytes() == resume.text_hashes.tobytes()
+            assert resume.rows_kept + resume.rows_dropped == 120, name
+            if storage != "int8":
+                assert resume.rows_computed <= most, name
+            assert store.verify().damaged == []
+
+
+def test_commit_rows_bounds_what_a_kill_can_lose(tmp_path, embedder):
+    for rows, largest in ((1, 1), (2, 1), (7, 3), (60, 30)):
+        with km.CheckpointStore(tmp_path / str(rows)) as store:
+            embedder.embed_into(TEXTS[:60], store, commit_rows=rows, progress=False)
+            assert max(end - begin for begin, end in store.ranges) == largest
+
+
+def test_names_promise_no_memory(tmp_path):
+    filled(tmp_path / "store").close()
+    name = "rows-000000005000-999999999999.h5"
+    (tmp_path / "store" / "rows" / name).write_bytes(b"x")
+    store = km.CheckpointStore(tmp_path / "store", mode="r")
+    for read in (store.read_rows, store.text_hashes):
+        with pytest.raises(km.CheckpointError, match=name):
+            read(0, 999999999999)
+    assert np.array_equal(store.read_rows(0, 5000), ROWS)
 
 
 BESIDE = """

@@ -15,9 +15,10 @@ from knowmap.progress import Callback, callback
 _core.EmbedReport.__doc__ = """What an embedding took.
 
 ``texts``, ``tokens``, ``batches``; ``backoffs``: times an allocation failed and a batch was split or shrunk;
-``seconds``; ``peak_bytes``: the process's highest resident memory, and ``planned_peak_bytes``: what was foreseen of it from
-the texts' lengths; ``batch_tokens_planned``, ``batch_tokens_final``: tokens a batch, as planned and at the end; ``device``; ``precision``: what was computed in, and what weights were held
-in where that differs; ``precision_reason``: why it is that one; ``streamed``: layers were read for each super-batch.
+``seconds``; ``peak_bytes``: the process's highest resident memory, and ``planned_peak_bytes``: what was foreseen of it
+from the texts' lengths; ``batch_tokens_planned``, ``batch_tokens_final``: tokens a batch, as planned and at the end;
+``device``; ``precision``: what was computed in, and what weights were held in where that differs; ``precision_reason``:
+why it is that one; ``streamed``: layers were read for each super-batch.
 """
 _core.EmbedPlan.__doc__ = """How a run would be laid out in memory, in bytes.
 
@@ -116,8 +117,8 @@ class Embedder:
             self._core.set_encode_options()
 
     def plan(self, texts: Sequence[str] | None = None) -> _core.EmbedPlan:
-        """How a run would be laid out in memory now, in bytes: for these texts, which are tokenised for it, or for any that
-        are `max_seq_length` long. `peak` is the highest resident memory to be expected."""
+        """How a run would be laid out in memory now, in bytes: for these texts, which are tokenised for it, or for any
+        that are `max_seq_length` long. `peak` is the highest resident memory to be expected."""
         return self._core.plan(texts if texts is None else list(texts))
 
     @property

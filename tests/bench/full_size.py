@@ -2,8 +2,8 @@
 
     python tests/bench/full_size.py --peer-python PEER_PYTHON --articles articles.parquet [--layers 12 --hidden 384]
 
-By default the shape of MiniLM-L12 (12 layers, 384 wide, 12 heads, 1,536 in between), whose weights no package ships; the
-tokenizer is MiniLM-L6's, which is the same. The bar: no number of the last hidden states differs by more than 1e-4.
+By default the shape of MiniLM-L12 (12 layers, 384 wide, 12 heads, 1,536 in between), whose weights no package ships;
+the tokenizer is MiniLM-L6's, which is the same. The bar: no number of the last hidden states differs by more than 1e-4.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python tests/bench/little_memory.py --model FOLDER --articles articles.parquet --limit 1G
     python tests/bench/little_memory.py --model FOLDER --articles articles.parquet --squeeze 2M --texts 1000
 
---limit is set before anything is loaded: a memory control group (version 1) where one can be made, else RLIMIT_DATA. --squeeze
-takes memory away behind the plan's back, as another program would: once the run has begun, the process may have only so
-much more than it has then (RLIMIT_DATA), so allocations fail and batches are split. Rows are compared with those of an
-undisturbed run after it.
+--limit is set before anything is loaded: a memory control group (version 1) where one can be made, else RLIMIT_DATA.
+--squeeze takes memory away behind the plan's back, as another program would: once the run has begun, the process may
+have only so much more than it has then (RLIMIT_DATA), so allocations fail and batches are split. Rows are compared with
+those of an undisturbed run after it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def main() -> None:
 
     rows = embedder.encode(texts, progress=squeeze)
     report = embedder.report
-    result = {"model": Path(args.model).name, "limit": args.limit, "by": how, "squeezed_to": squeezed, "texts": len(texts),
+    result = {"model": Path(args.model).name, "limit": args.limit, "by": how, "squeezed_to": squeezed,
+              "texts": len(texts),
               "tokens": report.tokens, "seconds": round(report.seconds, 1), "backoffs": report.backoffs,
               "streamed": report.streamed, "batch_tokens_planned": report.batch_tokens_planned,
               "batch_tokens_final": report.batch_tokens_final, "planned_peak_mib": report.planned_peak_bytes >> 20,

@@ -3,10 +3,10 @@
     python tests/bench/memory_plan.py --work DIR --peer-python PEER_PYTHON          # makes the models, 2 GB, first
     python tests/bench/memory_plan.py --models all-MiniLM-L6-v2 FOLDER …             # others
 
-Each run is a process of its own: texts of the greatest length, short ones, and both together; all layers held (float32 and
-bfloat16), and layer by layer. The bar: the plan made from the texts before anything is computed lies within 15 % of the
-highest resident memory measured. How much of it is the run's own, over what the process holds once the model is loaded,
-stands beside it.
+Each run is a process of its own: texts of the greatest length, short ones, and both together; all layers held (float32
+and bfloat16), and layer by layer. The bar: the plan made from the texts before anything is computed lies within 15 % of
+the highest resident memory measured. How much of it is the run's own, over what the process holds once the model is
+loaded, stands beside it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def measure(model: str, precision: str, residency: str, lengths: list[int]) -> d
     plan = embedder.plan(texts)
     embedder.encode(texts, progress=False)
     report = embedder.report
-    return {"held": plan.held, "planned": plan.peak, "by_run": report.planned_peak_bytes, "measured": report.peak_bytes,
-            "tokens": report.tokens}
+    return {"held": plan.held, "planned": plan.peak, "by_run": report.planned_peak_bytes,
+            "measured": report.peak_bytes, "tokens": report.tokens}
 
 
 def main() -> int:
@@ -50,7 +50,8 @@ def main() -> int:
             subprocess.run([args.peer_python, Path(__file__).with_name("memory_models.py"), args.work], check=True)
         models += sorted(str(folder) for folder in args.work.iterdir() if (folder / "config.json").exists())
     missed = 0
-    print("| model | precision | layers | texts | held, MiB | planned | measured | planned ÷ measured | over what is held |")
+    print("| model | precision | layers | texts | held, MiB | planned | measured | planned ÷ measured "
+          "| over what is held |")
     print("|---|---|---|---|--:|--:|--:|--:|--:|")
     for model in models:
         for precision, residency in RUNS:
@@ -58,7 +59,8 @@ def main() -> int:
                 one = json.dumps({"model": model, "precision": precision, "residency": residency, "lengths": lengths})
                 run = subprocess.run([sys.executable, __file__, "--one", one], capture_output=True, text=True)
                 if run.returncode != 0:
-                    print(f"| {Path(model).name} | {precision} | {residency} | {case} | failed: {run.stderr.strip()[-300:]} |")
+                    why = run.stderr.strip()[-300:]
+                    print(f"| {Path(model).name} | {precision} | {residency} | {case} | failed: {why} |")
                     missed += 1
                     continue
                 got = json.loads(run.stdout)

@@ -145,22 +145,31 @@ def main() -> None:
         if args.data is None:
             make_rows(args.rows, args.dims, path)
         sample, last = truth(path)
-        table = []
+        table, failed = [], 0
         for engine in args.engines.split(","):
             ours = engine.startswith("knowmap")
             out = Path(folder, "indices.npy")
-            runs = [
-                measure([sys.executable if ours else args.peer_python, __file__, "--data", path,
-                         "--threads", str(args.threads), "--child", engine, out], peer=not ours).last_json()
-                for _ in range(args.repeats)
-            ]  # fmt: skip
+            try:
+                runs = [
+                    measure([sys.executable if ours else args.peer_python, __file__, "--data", path,
+                             "--threads", str(args.threads), "--child", engine, out], peer=not ours).last_json()
+                    for _ in range(args.repeats)
+                ]  # fmt: skip
+            except SystemExit as failure:  # the others' figures must not be lost
+                print(failure, file=sys.stderr, flush=True)
+                table.append([engine, "failed", "", "", "", ""])
+                failed += 1
+                continue
             best = min(runs, key=lambda r: r["wall"])
             table.append([engine, f"{best['wall']:.2f}", f"{best['cpu']:.2f}",
                           f"{recall(path, np.load(out), sample, last):.4f}",
                           "" if best["told"] is None else f"{best['told']:.4f}",
                           f"{best['peak'] / best['input']:.2f}"])  # fmt: skip
+            print(*table[-1], flush=True)
         print(f"{path.name}: {np.load(path, mmap_mode='r').shape}, cosine, {K} neighbours, {args.threads} threads\n")
         print_table(["", "wall s", "CPU s", "recall", "as told", "peak / input"], table)
+    if failed:
+        raise SystemExit(f"{failed} engines failed")
 
 
 if __name__ == "__main__":

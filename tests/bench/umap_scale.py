@@ -86,7 +86,7 @@ def main() -> int:
     args = parser.parse_args()
     machine = harness.print_machine()
     ways = args.ways or (WAYS if args.peer_python else ("ours",))
-    table, figures = [], []
+    table, figures, failed = [], [], 0
     with tempfile.TemporaryDirectory(prefix="knowmap-bench-") as folder:
         file = Path(args.rows)
         if args.rows == "generated":
@@ -97,20 +97,26 @@ def main() -> int:
         for size in args.sizes:
             for way in ways:
                 python = sys.executable if way == "ours" else args.peer_python
-                found = harness.measure(
-                    [python, __file__, "--child", way, str(file), str(size)], peer=way != "ours"
-                )
-                told = found.last_json()
-                if not told["finite"]:
-                    raise SystemExit(f"{way}: the map of {size:,} rows is not finite")
+                try:
+                    found = harness.measure(
+                        [python, __file__, "--child", way, str(file), str(size)], peer=way != "ours"
+                    )
+                    told = found.last_json()
+                    if not told["finite"]:
+                        raise SystemExit(f"{way}: the map of {size:,} rows is not finite")
+                except SystemExit as failure:  # what was measured before it must not be lost
+                    print(failure, file=sys.stderr, flush=True)
+                    failed += 1
+                    table.append([f"{size:,}", way, "failed", ""])
+                    continue
                 seconds, peak = told["seconds"], told["peak"]
                 figures.append({"rows": size, "way": way, "seconds": seconds, "peak_bytes": peak})
                 table.append([f"{size:,}", way, f"{seconds:.2f}", harness.mebibytes(peak)])
                 print(*table[-1], flush=True)
+                harness.write_json(args.out, {"machine": machine, "rows": args.rows, "figures": figures})
     print()
     harness.print_table(["rows", "", "seconds", "peak of the process"], table)
-    harness.write_json(args.out, {"machine": machine, "rows": args.rows, "figures": figures})
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

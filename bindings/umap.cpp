@@ -80,6 +80,7 @@ void register_umap(py::module_& m) {
           "attach_rows",
           [](UmapProjector& self, const FloatArray& rows) { self.attach_rows(matrix_view(rows)); },
           py::arg("rows").noconvert(), py::keep_alive<1, 2>())
+      .def("check_rows", &UmapProjector::check_rows, py::call_guard<py::gil_scoped_release>())
       .def("embedding",
            [](const UmapProjector& self) { return to_numpy(self.embedding().clone()); })
       .def("snapshots",
@@ -123,12 +124,16 @@ void register_umap(py::module_& m) {
              }
              return to_numpy(std::move(rows));
            })
-      .def("update",
-           [](UmapProjector& self, const FloatArray& rows) {
-             const auto view = matrix_view(rows);
-             const py::gil_scoped_release nogil;
-             self.update(view);
-           })
+      .def(
+          "update",
+          [](UmapProjector& self, const FloatArray& rows, const Rows& weights) {
+            const auto view = matrix_view(rows);
+            std::span<const float> pulls;
+            if (weights) pulls = {weights->data(), static_cast<std::size_t>(weights->size())};
+            const py::gil_scoped_release nogil;
+            self.update(view, pulls);
+          },
+          py::arg("rows"), py::arg("weights") = py::none())
       .def("save", &UmapProjector::save, py::arg("file"), py::arg("with_rows"), py::arg("note"),
            py::call_guard<py::gil_scoped_release>())
       .def_static("load", &UmapProjector::load, py::call_guard<py::gil_scoped_release>())
@@ -152,6 +157,7 @@ void register_umap(py::module_& m) {
             for (const auto& [name, array] : held) views[name] = matrix_view(array);
             return UmapProjector::restore(description, views);
           })
+      .def_property_readonly("recall", &UmapProjector::recall)
       .def_property_readonly("note", &UmapProjector::note)
       .def_property_readonly("n_features", &UmapProjector::n_features)
       .def_property_readonly("a", &UmapProjector::a)

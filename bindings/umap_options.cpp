@@ -38,6 +38,8 @@ UmapOptions umap_options(const py::dict& params) {
       {"n_neighbors", number(o.n_neighbors)},
       {"n_components", number(o.n_components)},
       {"metric", [&](const py::handle& v) { o.metric = metric_from_name(v.cast<std::string>()); }},
+      {"p", number(o.p)},
+      {"target_p", number(o.target_p)},
       {"n_epochs", optional(o.n_epochs)},
       {"learning_rate", number(o.learning_rate)},
       {"init", [&](const py::handle& v) { o.init = init_from_name(v.cast<std::string>()); }},

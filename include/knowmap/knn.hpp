@@ -59,9 +59,9 @@ struct KnnOptions {
   /// Rows above which `automatic` turns to the approximate search.
   std::size_t exact_limit = 20000;
   /// Recall that the approximate search works towards, 0 to 1: while its estimate
-  /// is lower, it goes on with further partitions. Where four don't suffice,
-  /// `automatic` looks at all pairs of up to 150,000 rows; otherwise what was
-  /// reached is in `KnnGraph::recall`. 0 takes no estimate (recall is then NaN).
+  /// is lower, it goes on with further partitions, up to four (of more than 150,000
+  /// rows eight). Where these don't suffice, `automatic` looks at all pairs of up to as
+  /// many rows; what was reached is in `recall`. 0 takes no estimate (recall is NaN).
   double target_recall = 0.97;
   /// Decides the random partitions of the approximate search.
   std::uint64_t seed = 0;

@@ -26,6 +26,8 @@ struct UmapOptions {
   /// Columns of the map, 1 to 64.
   std::size_t n_components = 2;
   Metric metric = Metric::euclidean;
+  /// Exponent of `Metric::minkowski`, at least 1.
+  double p = 2;
   /// Rounds of the layout; 0 = chosen by size (`default_epochs`).
   std::size_t n_epochs = 0;
   float learning_rate = 1.0f;
@@ -55,6 +57,8 @@ struct UmapOptions {
   /// Neighbourhood among continuous targets; 0 = n_neighbors.
   std::size_t target_n_neighbors = 0;
   Metric target_metric = Metric::euclidean;
+  /// Exponent where `target_metric` is `Metric::minkowski`, at least 1.
+  double target_p = 2;
 
   /// densMAP (Narayan, Berger, Cho 2021): the map keeps how dense the data are.
   bool densmap = false;
@@ -166,7 +170,9 @@ class KNOWMAP_EXPORT UmapProjector {
   /// Adds rows (m, d) to the map: the old begin where they lie, the new among
   /// their neighbours, and all move on for a third of the epochs. Not for maps
   /// with targets, and only where the rows were kept.
-  const Matrix& update(MatrixView<const float> rows);
+  /// `weights`: one for each of these rows, beside those given to `fit` (rows of
+  /// either without weigh 1); none = as `fit` had it.
+  const Matrix& update(MatrixView<const float> rows, std::span<const float> weights = {});
 
   const UmapOptions& options() const;
   /// The curve in use.
@@ -177,6 +183,9 @@ class KNOWMAP_EXPORT UmapProjector {
   /// How the start was made: "spectral", "pca", "random", "given", and the
   /// reason where that is not what was asked for.
   const std::string& init_used() const;
+  /// The share of true neighbours that the last `fit` or `update` was made from, as
+  /// `KnnGraph::recall` says it; NaN where neighbours were given or none were searched.
+  double recall() const;
 
   /// Writes the fitted map as one HDF5 file: options, map, local scales, and
   /// the rows only if asked; without them `transform` needs `attach_rows`
@@ -194,6 +203,9 @@ class KNOWMAP_EXPORT UmapProjector {
   /// Gives a loaded map the rows it was made of (kept as `keep_rows` says);
   /// `std::invalid_argument` where they are others.
   void attach_rows(MatrixView<const float> rows);
+  /// Throws `std::invalid_argument` where the source holds other rows than the map
+  /// was made of. Nothing is kept: neighbours of new rows are the caller's to find.
+  void check_rows(const RowSource& source) const;
 
   /// The same content as `save` writes, in memory: a description (JSON) and
   /// arrays, which are views of this projector's own.

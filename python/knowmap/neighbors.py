@@ -52,8 +52,8 @@ def knn_graph(X: Any, n_neighbors: int = 15, metric: str = "cosine", *, p: float
     "inner_product" (1 - a·b), "correlation", "manhattan", "chebyshev", "minkowski" (exponent p), "canberra",
     "braycurtis", "hamming", "jaccard", or "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs
     up to 20,000 rows. target_recall: the approximate search goes on while its estimate is below, where four partitions
-    don't suffice with all pairs of up to 150,000 rows; 0 takes no estimate. The same bytes on any number of
-    threads. Raises ValueError on NaN and infinity.
+    don't suffice with all pairs of up to 150,000 rows, and above with up to eight partitions; 0 takes no estimate. The
+    same bytes on any number of threads. Raises ValueError on NaN and infinity.
     """
     with callback(progress) as report:
         return KnnGraph(*_core.knn_graph(rows_or_source(opened(X), metric), n_neighbors=n_neighbors, metric=metric, p=p,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,10 @@ _Neighbors = tuple[ArrayLike | None, ...]
 
 # Taken so that programs written for umap-learn run; they choose among ways of its own.
 _TAKEN = ("low_memory", "transform_queue_size", "angular_rp_forest", "force_approximation_algorithm", "tqdm_kwds")
+# What a saved map says of a metric that was a callable.
+_LOST = "a function"
+# The recall that neighbours are searched for with (`KnnOptions::target_recall`).
+_RECALL = 0.97
 # Read here, not by the engine.
 _OURS = (*_TAKEN, "precomputed_knn", "progress", "verbose", "metric_kwds", "target_metric_kwds", "transform_mode",
          "init", "metric", "target_metric", "n_epochs", "random_state", "n_jobs", "target_n_neighbors")
@@ -37,30 +43,33 @@ class UmapProjector(Estimator):
     n_neighbors, n_components (1 to 64), min_dist, spread, a, b, set_op_mix_ratio, local_connectivity,
     repulsion_strength, negative_sample_rate, learning_rate: as in umap-learn.
     metric: a name that `knn_graph` knows; "precomputed" (X holds distances, (n, n), in `transform` (m, n)); or, found
-        by scikit-learn, another of its names or a callable, with metric_kwds.
+        by scikit-learn, another of its names or a callable, with metric_kwds. Of knowmap's own, "minkowski" takes
+        one keyword, p, and the others none.
     n_epochs: rounds of the layout; None or 0 = 500 up to 25,000 rows, else 200; a list also keeps the map after each
         of its epochs in `embedding_list_`.
     init: "spectral", "tswspectral" (the same here), "pca", "random", or an array (n, n_components).
     random_state: int, None, or a NumPy generator to draw a seed from. transform_seed: the same for `transform`.
     n_jobs: threads; -1, 0 or None = one for each core.
-    target_metric: "categorical" (y holds classes, -1, None or NaN = not known), or the metric of continuous y.
-        target_weight: how much y counts, 0 to 1; target_n_neighbors: -1 = n_neighbors.
+    target_metric: "categorical" (y holds classes, -1, None or NaN = not known), or the metric of continuous y, with
+        target_metric_kwds. target_weight: how much y counts, 0 to 1; target_n_neighbors: -1 = n_neighbors.
     densmap, dens_lambda, dens_frac, dens_var_shift: densMAP. output_dens: also gives logarithms of the local radii, in
         `rad_orig_` and `rad_emb_`, and from `fit_transform`.
     unique: lays out each distinct row once. disconnection_distance: neighbours as far as this are none; a row left
         without any gets NaN for a place, with a warning.
-    precomputed_knn: (indices, distances), with or without the row itself in the first column; further entries are
-        passed over.
+    precomputed_knn: (indices, distances), nearest first, with or without the row itself, wherever it stands; further
+        entries are passed over.
     transform_mode: "embedding". verbose: True shows bars, as progress=True does; progress may also be a callable
         (stage, done, total, unit).
     density_leveling: 0 to 1, how far the finished map is spread evenly (see `level_density`).
     serial: edges one after the other in umap-learn's own order, on one thread; a slow reference.
 
     After `fit`: `embedding_` (n, n_components) float32, `graph_` (SciPy CSR), `n_features_in_`, `init_used_` (what the
-    start was made from, and why where that is not what was asked). X is not copied where it is float32 already: leave
-    it unchanged as long as `transform` is used. X may also be a `CheckpointStore`, the path of a store or of an .npy
-    file, or a mapped array. The rows of a store, or of a mapped array of another type than float32, are read by ranges
-    and not held; such a map knows no `inverse_transform` and no `update`.
+    start was made from, and why where that is not what was asked), `recall_` (the share of true neighbours found: 1.0
+    where all pairs were looked at, else estimated, with a warning where it is low; None where neighbours were given). X
+    is not copied where it is float32 already: leave it unchanged as long as `transform` is used. X may also be a
+    `CheckpointStore`, the path of a store or of an .npy file, or a mapped array. The rows of a store, or of a mapped
+    array of another type than float32, are read by ranges and not held; such a map knows no `inverse_transform` and no
+    `update`, and opens them again, where they lay, after pickling.
     """
 
     def __init__(self, n_neighbors: int = 15, n_components: int = 2,
@@ -130,6 +139,7 @@ class UmapProjector(Estimator):
         """
         X = opened(X)
         outside = is_outside(X)
+        self.__dict__.pop("_searcher", None)
         rows = self._source(X) if outside else self._check_rows(X, fitting=True)
         beside = *self._targets(y, rows.shape[0]), self._weights(sample_weight, rows.shape[0])
         with self._report() as report:
@@ -138,8 +148,9 @@ class UmapProjector(Estimator):
                 core.fit_source(rows, self._given_start(), *beside)
             else:
                 core.fit(rows, *self._known_neighbors(rows), self._given_start(), *beside)
-        self._outside = rows if outside else None
+        self._outside, self._outside_at = (rows, _place_of(X)) if outside else (None, None)
         self._take(core)
+        self._warn_of_recall()
         lost = int(np.isnan(self.embedding_[:, 0]).sum())
         if lost:
             warnings.warn(f"{lost} rows have no neighbour nearer than disconnection_distance: their places are NaN",
@@ -151,12 +162,17 @@ class UmapProjector(Estimator):
         self.fit(X, y, sample_weight)
         return (self.embedding_, self.rad_orig_, self.rad_emb_) if self.output_dens else self.embedding_
 
-    def update(self, X: ArrayLike) -> Self:
-        """Adds the rows of X: old ones begin where they lie, new ones among their neighbours; all move a little."""
+    def update(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Adds the rows of X: old ones begin where they lie, new ones among their neighbours; all move a little.
+
+        The weights given to `fit` stay; sample_weight (m,) are those of the new rows. Rows of either without weigh 1.
+        """
         self._require_fitted("_core")
         self._engine_knows_metric("update")
-        self._core.update(self._check_rows(X, fitting=False))
+        rows = self._check_rows(X, fitting=False)
+        self._core.update(rows, self._weights(sample_weight, len(rows)))
         self._take(self._core)
+        self._warn_of_recall()
         return self
 
     # --- asking it ------------------------------------------------------------
@@ -165,10 +181,11 @@ class UmapProjector(Estimator):
         """Places new rows on the fitted map; each gets the same bytes whatever rows come with it."""
         self._require_fitted("_core")
         rows = self._check_rows(X, fitting=False)
-        if getattr(self, "_outside", None) is not None:
+        outside = self._rows_outside()
+        if outside is not None:
             k = min(self.n_neighbors, len(self.embedding_))
-            return self._core.transform(rows, *_core.knn_query(self._outside, rows, n_neighbors=k, metric=self.metric,
-                                                               threads=_threads(self.n_jobs)))
+            return self._core.transform(rows, *_core.knn_query(outside, rows, n_neighbors=k, metric=self.metric,
+                                                               p=self._exponent(), threads=_threads(self.n_jobs)))
         if self.metric == "precomputed" or not _known(self.metric):
             k = min(self.n_neighbors, len(self.embedding_))
             return self._core.transform(rows, *self._search_neighbors(rows, k, new=True))
@@ -204,19 +221,31 @@ class UmapProjector(Estimator):
     def save(self, path: str | os.PathLike[str], *, with_data: bool = False) -> None:
         """Writes the map as one HDF5 file, without X unless asked; `load` then wants X before it can transform."""
         self._require_fitted("_core")
-        kept = {name: value for name, value in self.get_params().items()
+        kept = {name: _listed(value) if name.endswith("_kwds") else value for name, value in self.get_params().items()}
+        kept = {name: value for name, value in kept.items()
                 if name not in ("precomputed_knn", "progress") and _plain(value)}
+        if callable(self.metric):
+            kept["metric"] = _LOST
         self._core.save(os.fspath(path), with_data, json.dumps(kept))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], X: ArrayLike | None = None) -> Self:
-        """Reads a saved map. X: the rows it was made of, where they were not saved. Raises CheckpointError."""
+    def load(cls, path: str | os.PathLike[str], X: Any = None) -> Self:
+        """Reads a saved map. X: the rows it was made of, where they were not saved; as `fit` takes them.
+
+        Where the metric was a callable, give it again before `transform`: `set_params(metric=...)`. Raises
+        CheckpointError, and ValueError where X holds other rows.
+        """
         core = _core.UmapProjector.load(os.fspath(path))
         params = json.loads(core.note) if core.note else {}
         self = cls(**{name: value for name, value in params.items() if name in cls._parameter_names()})
         core.set_run(_threads(self.n_jobs), None)
         self.n_features_in_ = core.n_features
-        if X is not None:
+        X = opened(X)
+        if is_outside(X):
+            rows = self._source(X, fitting=False)
+            core.check_rows(rows)
+            self._outside, self._outside_at = rows, _place_of(X)
+        elif X is not None:
             core.attach_rows(self._check_rows(X, fitting=False))
         self._take(core)
         return self
@@ -224,7 +253,8 @@ class UmapProjector(Estimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         core = state.pop("_core", None)
-        state.pop("_outside", None)
+        state.pop("_outside", None)  # `_outside_at` says where to open it again
+        state.pop("_searcher", None)  # made again of the rows
         if core is not None:
             try:
                 arrays = core.arrays(True)
@@ -258,6 +288,7 @@ class UmapProjector(Estimator):
 
     def _take(self, core: Any) -> None:
         self._core = core
+        self.recall_: float | None = None if math.isnan(core.recall) else core.recall
         self.embedding_: NDArray[np.float32] = core.embedding()
         self.init_used_: str = core.init_used
         if self.output_dens:
@@ -270,15 +301,37 @@ class UmapProjector(Estimator):
         with callback(self.progress if callable(self.progress) else bool(self.progress or self.verbose)) as report:
             yield report
 
-    def _source(self, X: Any) -> Any:
-        """Rows that lie outside memory, for `fit`."""
+    def _warn_of_recall(self) -> None:
+        if self.recall_ is not None and self.recall_ < _RECALL:
+            warnings.warn(f"the map was made of neighbours with an estimated recall of {self.recall_:.3f}, below "
+                          f"{_RECALL}: give precomputed_knn=knn_graph(X, exact=True) for true ones", stacklevel=3)
+
+    def _rows_outside(self) -> Any:
+        """The source that the map was made of, opened again after unpickling; None where it was none."""
+        if getattr(self, "_outside", None) is None and getattr(self, "_outside_at", None) is not None:
+            try:
+                X = self._outside_at
+                X = np.memmap(**X) if isinstance(X, dict) else opened(X)
+            except (OSError, ValueError, _core.CheckpointError) as error:
+                raise ValueError(f"the rows that the map was made of can't be opened where they lay: {error}; save the "
+                                 "map and give their new place to load(path, X)") from error
+            rows = self._source(X, fitting=False)
+            self._core.check_rows(rows)
+            self._outside = rows
+        return getattr(self, "_outside", None)
+
+    def _exponent(self) -> float:
+        return _exponent("metric", self.metric, self.metric_kwds)
+
+    def _source(self, X: Any, *, fitting: bool = True) -> Any:
+        """Rows that lie outside memory."""
         if self.precomputed_knn is not None or not _known(self.metric) or self.metric == "precomputed":
             raise ValueError("a store or file of rows goes with knowmap's own metrics alone, not with precomputed_knn; "
                              "read the rows first")
         rows = rows_or_source(X, self.metric)
         if not isinstance(rows, _core.RowSource):  # mapped, but of a type or an order that must be converted
             rows = _core.RowSource.of_array(np.ascontiguousarray(rows, dtype=np.float32), True)
-        self._check_columns(rows.shape[1], None, True)
+        self._check_columns(rows.shape[1], None, fitting)
         return rows
 
     def _engine_params(self) -> dict[str, Any]:
@@ -293,6 +346,9 @@ class UmapProjector(Estimator):
         params["init"] = self.init if isinstance(self.init, str) else "random"
         # Where the engine is given neighbours, their metric has no part in it.
         params["metric"] = self.metric if _known(self.metric) else "euclidean"
+        if self.metric != "precomputed" and _known(self.metric):
+            params["p"] = self._exponent()
+        params["target_p"] = _exponent("target_metric", self.target_metric, self.target_metric_kwds)
         params["target_metric"] = "euclidean" if self.target_metric == "categorical" else self.target_metric
         params["target_n_neighbors"] = max(0, self.target_n_neighbors)
         params["random_state"] = _seed(self.random_state)
@@ -335,10 +391,7 @@ class UmapProjector(Estimator):
         if indices.shape != distances.shape or indices.ndim != 2 or len(indices) != len(rows):
             raise ValueError(f"precomputed_knn must be two arrays of shape ({len(rows)}, k), "
                              f"got {indices.shape} and {distances.shape}")
-        # umap-learn's own graphs name the row itself first.
-        if np.array_equal(indices[:, 0], np.arange(len(rows))):
-            indices, distances = indices[:, 1:], distances[:, 1:]
-        return np.ascontiguousarray(indices), np.ascontiguousarray(distances)
+        return _without_self(indices, distances)
 
     def _search_neighbors(self, rows: NDArray[np.float32], k: int, *, new: bool) -> tuple[Any, Any]:
         """Neighbours by metrics that the engine does not have: from given distances, or by scikit-learn."""
@@ -359,16 +412,32 @@ class UmapProjector(Estimator):
             raise ValueError(f"metric {self.metric!r} is not one of knowmap's own, and scikit-learn, which might know "
                              "it, is not installed") from None
         if not new:
-            # By all pairs: trees would take it for granted that a callable keeps the triangle inequality.
-            ways = {"algorithm": "brute"} if callable(self.metric) else {"n_jobs": -1}
-            self._searcher = NearestNeighbors(metric=self.metric, metric_params=self.metric_kwds, **ways).fit(rows)
+            self._searcher = self._made_searcher(NearestNeighbors, rows)
             k = min(k, len(rows) - 1)
             if k < 1:
                 return np.full((1, 1), -1, np.int32), np.full((1, 1), np.inf, np.float32)
             distances, indices = self._searcher.kneighbors(n_neighbors=k)
         else:
+            if not hasattr(self, "_searcher"):  # loaded or unpickled
+                if self.metric == _LOST:
+                    raise ValueError("the map's metric was a function, which is not saved: give it again by "
+                                     "set_params(metric=...)")
+                try:
+                    kept = self._core.arrays(True)["rows"]
+                except ValueError as error:
+                    raise ValueError(f"transform needs the rows that the map was made of: load(path, X) ({error})"
+                                     ) from None
+                self._searcher = self._made_searcher(NearestNeighbors, kept)
             distances, indices = self._searcher.kneighbors(rows, n_neighbors=k)
         return indices.astype(np.int32), distances.astype(np.float32)
+
+    def _made_searcher(self, kind: Any, rows: NDArray[np.float32]) -> Any:
+        # By all pairs: trees would take it for granted that a callable keeps the triangle inequality.
+        ways = {"algorithm": "brute"} if callable(self.metric) else {"n_jobs": -1}
+        # A saved map has lists for arrays.
+        kwds = {name: np.asarray(value) if isinstance(value, list) else value
+                for name, value in (self.metric_kwds or {}).items()}
+        return kind(metric=self.metric, metric_params=kwds or None, **ways).fit(rows)
 
     def _engine_knows_metric(self, what: str) -> None:
         if self.metric == "precomputed" or not _known(self.metric):
@@ -385,6 +454,52 @@ def level_density(map_: ArrayLike, strength: float = 1.0, *, n_jobs: int | None 
 
 def _known(metric: Any) -> bool:
     return isinstance(metric, str) and _core.knows_metric(metric)
+
+
+def _exponent(what: str, metric: Any, kwds: dict[str, Any] | None) -> float:
+    """minkowski's p; raises ValueError for keywords that the metric does not take."""
+    taken = ("p",) if metric == "minkowski" else ()
+    for name in kwds or {}:
+        if name not in taken:
+            raise ValueError(f"{what} {metric!r} takes no keyword {name!r} (in {what}_kwds)"
+                             + ("; it takes p" if taken else ""))
+    return float((kwds or {}).get("p", 2.0))
+
+
+def _without_self(indices: NDArray[np.int32], distances: NDArray[np.float32]) -> tuple[Any, Any]:
+    """The same without each row itself, which need not be the first: equal rows may stand before it.
+
+    Where some rows name themselves and some don't (their equals filled the row), the latter give up their last entry.
+    """
+    itself = indices == np.arange(len(indices), dtype=np.int32)[:, None]
+    named = itself.any(axis=1)
+    if not named.any():
+        return np.ascontiguousarray(indices), np.ascontiguousarray(distances)
+    drop = np.where(named, itself.argmax(axis=1), indices.shape[1] - 1)
+    kept = np.ones(indices.shape, bool)
+    kept[np.arange(len(indices)), drop] = False
+    shape = (len(indices), indices.shape[1] - 1)
+    return indices[kept].reshape(shape), distances[kept].reshape(shape)
+
+
+def _place_of(X: Any) -> Any:
+    """From where a source can be opened again: a path, or a memmap's arguments; None where that is not known."""
+    if isinstance(X, _core.CheckpointStore):
+        return os.path.abspath(X.folder)
+    if not isinstance(X.base, mmap.mmap) or X.filename is None:  # a part of a mapped array
+        return None
+    if str(X.filename).endswith(".npy"):
+        return os.path.abspath(X.filename)
+    return {"filename": os.path.abspath(X.filename), "dtype": X.dtype, "mode": "r", "offset": X.offset,
+            "shape": X.shape, "order": "C" if X.flags.c_contiguous else "F"}
+
+
+def _listed(kwds: Any) -> Any:
+    """Keywords with arrays and NumPy's numbers as JSON has them."""
+    if not isinstance(kwds, dict):
+        return kwds
+    return {name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+            for name, value in kwds.items()}
 
 
 def _several(n_epochs: Any) -> bool:

@@ -31,6 +31,8 @@ constexpr std::size_t kFanout = 5;
 constexpr std::size_t kPartitionsMost = 4;
 /// Rows up to which all pairs are looked at where partitions don't suffice.
 constexpr std::size_t kAllPairsMost = 150000;
+/// Partitions where there are too many rows for that.
+constexpr std::size_t kPartitionsOfMany = 8;
 /// Neighbours beyond which leaves would be too small to hold them.
 constexpr std::size_t kNeighborsMost = 256;
 
@@ -55,7 +57,8 @@ class ApproximateSearch {
   bool run() {
     ranking_.emplace(data_, options_.metric, options_.p, workers_);
     std::optional<Sample> sample;
-    for (std::size_t part = 0; part < kPartitionsMost; ++part) {
+    const std::size_t most = data_.rows > kAllPairsMost ? kPartitionsOfMany : kPartitionsMost;
+    for (std::size_t part = 0; part < most; ++part) {
       add_partition(part);
       if (options_.target_recall <= 0) {
         recall_ = std::numeric_limits<double>::quiet_NaN();

@@ -50,8 +50,8 @@ struct Scratch {
 };
 
 /// Ranks the candidates of rows [0, n) and writes the graph.
-void finish(TopK& best, const RowReader& data, MatrixView<const float> queries,
-            const KnnOptions& options, Workers& workers, Monitor& monitor, KnnGraph& graph) {
+void finish(TopK& best, const Ranking& ranking, MatrixView<const float> queries, Monitor& monitor,
+            KnnGraph& graph) {
   const std::size_t k = graph.n_neighbors();
   Ranking::Questions questions;
   questions.count = queries.rows;
@@ -64,7 +64,7 @@ void finish(TopK& best, const RowReader& data, MatrixView<const float> queries,
   questions.answer = [&](std::size_t q) {
     return std::pair{std::span(graph.indices.row(q), k), std::span(graph.distances.row(q), k)};
   };
-  Ranking(data, options.metric, options.p, workers).answer(questions, &monitor);
+  ranking.answer(questions, &monitor);
 }
 
 Matrix read_all(const RowReader& rows, Workers& workers) {
@@ -142,16 +142,27 @@ KnnGraph exact_graph(const RowReader& rows, const KnnOptions& options, Workers& 
         monitor.add(kBlock);
       },
       &monitor);
-  finish(best, data, data, options, workers, monitor, graph);
+  finish(best, Ranking(data, options.metric, options.p, workers), data, monitor, graph);
   monitor.finish();
   return graph;
 }
 
+Searched::Searched(const RowReader& rows, Metric metric, double p, Workers& workers)
+    : data(rows),
+      scoring(rows, metric, p, workers),
+      norms(all_norms(ExactDistance(metric, p, rows.cols), rows, workers)) {}
+
 KnnGraph exact_query(const RowReader& data, MatrixView<const float> queries,
                      const KnnOptions& options, Workers& workers) {
+  return exact_query(Searched(data, options.metric, options.p, workers), queries, options, workers);
+}
+
+KnnGraph exact_query(const Searched& searched, MatrixView<const float> queries,
+                     const KnnOptions& options, Workers& workers) {
+  const RowReader& data = searched.data;
+  const Scoring& scoring = searched.scoring;
   const std::size_t k = options.n_neighbors;
   KnnGraph graph{{queries.rows, k}, {queries.rows, k}};
-  const Scoring scoring(data, options.metric, options.p, workers);
   const Packed packed(queries, scoring, workers);
   const std::size_t data_blocks = (data.rows + kBlock - 1) / kBlock;
   Monitor monitor(options.progress, "neighbors", data_blocks * kBlock, "rows");
@@ -194,7 +205,8 @@ KnnGraph exact_query(const RowReader& data, MatrixView<const float> queries,
         monitor.add(kBlock);
       },
       &monitor);
-  finish(best, data, queries, options, workers, monitor, graph);
+  const Ranking ranking(data, options.metric, options.p, searched.norms, workers);
+  finish(best, ranking, queries, monitor, graph);
   monitor.finish();
   return graph;
 }

@@ -39,7 +39,12 @@ Ranking::Ranking(const RowReader& data, Metric metric, double p, Workers& worker
     : data_(data),
       workers_(workers),
       distance_(metric, p, data.cols),
-      norms_(all_norms(distance_, data, workers)) {}
+      own_norms_(all_norms(distance_, data, workers)),
+      norms_(own_norms_) {}
+
+Ranking::Ranking(const RowReader& data, Metric metric, double p, std::span<const double> norms,
+                 Workers& workers)
+    : data_(data), workers_(workers), distance_(metric, p, data.cols), norms_(norms) {}
 
 void Ranking::answer(const Questions& questions, Monitor* monitor) const {
   Batch batch;

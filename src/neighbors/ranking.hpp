@@ -20,6 +20,11 @@ class Ranking {
  public:
   /// `data` is read once where the metric wants norms.
   Ranking(const RowReader& data, Metric metric, double p, Workers& workers);
+  /// With `norms` of an `all_norms` before.
+  Ranking(const RowReader& data, Metric metric, double p, std::span<const double> norms,
+          Workers& workers);
+  Ranking(const Ranking&) = delete;  // norms_ may look at own_norms_
+  Ranking& operator=(const Ranking&) = delete;
 
   struct Questions {
     std::size_t count = 0;
@@ -45,7 +50,8 @@ class Ranking {
   RowReader data_;
   Workers& workers_;
   ExactDistance distance_;
-  std::vector<double> norms_;
+  std::vector<double> own_norms_;
+  std::span<const double> norms_;
 };
 
 }  // namespace knowmap::neighbors

@@ -95,6 +95,7 @@ SparseGraph with_targets(SparseGraph graph, const MapInput& input, const UmapOpt
   KnnOptions knn;
   knn.n_neighbors = std::max<std::size_t>(1, std::min(counted, input.targets.rows) - 1);
   knn.metric = options.target_metric;
+  knn.p = options.target_p;
   knn.seed = options.seed;
   knn.threads = options.threads;
   knn.progress = options.progress;

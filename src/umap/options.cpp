@@ -27,6 +27,8 @@ void check_options(const UmapOptions& o) {
   require(o.n_components >= 1 && o.n_components <= 64, "n_components", o.n_components,
           "from 1 to 64");
   require(o.n_epochs <= 1u << 20, "n_epochs", o.n_epochs, "from 0 (chosen by size) to 1048576");
+  require(std::isfinite(o.p) && o.p >= 1, "p", o.p, "1 or above");
+  require(std::isfinite(o.target_p) && o.target_p >= 1, "target_p", o.target_p, "1 or above");
   require(std::isfinite(o.learning_rate) && o.learning_rate > 0, "learning_rate", o.learning_rate,
           "above 0");
   require(std::isfinite(o.spread) && o.spread > 0, "spread", o.spread, "above 0");
@@ -101,6 +103,8 @@ nlohmann::json options_to_json(const UmapOptions& options) {
   nlohmann::json json = nlohmann::json::object();
   each_option(options, [&](const char* name, const auto& field) { json[name] = field; });
   json["metric"] = std::string(metric_name(options.metric));
+  json["p"] = options.p;
+  json["target_p"] = options.target_p;
   json["target_metric"] = std::string(metric_name(options.target_metric));
   json["init"] = static_cast<int>(options.init);
   // JSON has neither NaN nor infinity.
@@ -116,6 +120,9 @@ UmapOptions options_from_json(const nlohmann::json& json) {
   each_option(o, [&](const char* name, auto& field) { json.at(name).get_to(field); });
   o.metric = metric_from_name(json.at("metric").get<std::string>());
   o.target_metric = metric_from_name(json.at("target_metric").get<std::string>());
+  // Maps saved before these were kept had the default.
+  o.p = json.value("p", o.p);
+  o.target_p = json.value("target_p", o.target_p);
   const int init = json.at("init").get<int>();
   require(init >= 0 && init <= 2, "init", init, "from 0 to 2");
   o.init = static_cast<UmapOptions::Init>(init);

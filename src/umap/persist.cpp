@@ -1,5 +1,6 @@
 // A fitted map as one file, or in memory: a description and named arrays.
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -26,15 +27,16 @@ store::Directory folder_of(const std::filesystem::path& file) {
 std::string UmapProjector::describe(std::string_view note) const {
   const Impl& s = *impl_;
   if (!s.fitted) throw std::invalid_argument("there is no map to save: call fit first");
-  const nlohmann::json about = {{"version", kVersion},
-                                {"options", umap::options_to_json(s.options)},
-                                {"a", s.a},
-                                {"b", s.b},
-                                {"n_features", s.n_features},
-                                {"rows_hash", s.rows_hash},
-                                {"supervised", s.supervised},
-                                {"init_used", s.init_used},
-                                {"note", std::string(note)}};
+  nlohmann::json about = {{"version", kVersion},
+                          {"options", umap::options_to_json(s.options)},
+                          {"a", s.a},
+                          {"b", s.b},
+                          {"n_features", s.n_features},
+                          {"rows_hash", s.rows_hash},
+                          {"supervised", s.supervised},
+                          {"init_used", s.init_used},
+                          {"note", std::string(note)}};
+  if (!std::isnan(s.recall)) about["recall"] = s.recall;  // JSON has no NaN
   return about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -43,6 +45,7 @@ std::map<std::string, MatrixView<const float>> UmapProjector::arrays(bool with_r
   std::map<std::string, MatrixView<const float>> result{{"embedding", s.placed}};
   if (!s.leveled.empty()) result["leveled"] = s.leveled;
   if (!s.radii.empty()) result["radii"] = s.radii;
+  if (!s.weights.empty()) result["weights"] = s.weights;
   if (with_rows) {
     s.require_rows("saving with rows");
     result["rows"] = s.rows;
@@ -66,12 +69,14 @@ UmapProjector UmapProjector::restore(std::string_view description,
     about.at("supervised").get_to(s.supervised);
     about.at("init_used").get_to(s.init_used);
     about.at("note").get_to(s.note);
+    s.recall = about.value("recall", s.recall);
     for (const auto& [name, view] : arrays) {
       Matrix copy(view.rows, view.cols);
       std::copy_n(view.data, view.size(), copy.data());
       if (name == "embedding") s.placed = std::move(copy);
       if (name == "leveled") s.leveled = std::move(copy);
       if (name == "radii") s.radii = std::move(copy);
+      if (name == "weights") s.weights = std::move(copy);
       if (name == "rows") s.data = std::move(copy);
     }
     s.rows = s.data;
@@ -79,6 +84,7 @@ UmapProjector UmapProjector::restore(std::string_view description,
     const bool fits =
         n > 0 && s.placed.cols() == s.options.n_components &&
         (s.leveled.empty() || (s.leveled.rows() == n && s.leveled.cols() == s.placed.cols())) &&
+        (s.weights.empty() || (s.weights.rows() == n && s.weights.cols() == 1)) &&
         (s.data.empty() || (s.data.rows() == n && s.data.cols() == s.n_features));
     if (!fits) throw CheckpointError("the saved map's arrays do not fit one another");
     s.fitted = true;

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <limits>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "knowmap/umap.hpp"
+#include "neighbors/search.hpp"
 #include "support/parallel.hpp"
 #include "umap/make_map.hpp"
 
@@ -26,6 +30,12 @@ struct UmapProjector::Impl {
   Matrix radii;
   umap::SparseGraph graph;
   std::string init_used;
+  double recall = std::numeric_limits<double>::quiet_NaN();
+  /// What `transform` needs of the rows, made at the first; const members may be
+  /// called from several threads.
+  mutable std::mutex searched_lock;
+  mutable std::shared_ptr<const neighbors::Searched> searched;
+  Matrix weights;  ///< (n, 1) sample weights, where they were given
   std::string note;
 
   UmapOptions with_curve() const;

@@ -45,6 +45,22 @@ Matrix picked(MatrixView<const float> rows, const std::vector<std::size_t>& whic
   return some;
 }
 
+Matrix column_of(std::span<const float> numbers) {
+  if (numbers.empty()) return {};
+  Matrix column(numbers.size(), 1);
+  std::copy(numbers.begin(), numbers.end(), column.data());
+  return column;
+}
+
+/// Throws where a row's weight is none.
+void check_weights(std::span<const float> weights) {
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] >= 0 && std::isfinite(weights[i])) continue;
+    throw std::invalid_argument("the sample weight of row " + std::to_string(i) + " is " +
+                                std::to_string(weights[i]) + "; it must be 0 or more");
+  }
+}
+
 void check_shapes(const UmapData& data, std::size_t n, std::size_t dims) {
   if (n == 0) throw std::invalid_argument("the data have no rows; a map needs at least one");
   if (n > std::numeric_limits<std::int32_t>::max() / dims) {
@@ -66,14 +82,10 @@ void check_shapes(const UmapData& data, std::size_t n, std::size_t dims) {
   if (!data.sample_weights.empty() && data.sample_weights.size() != n) {
     refuse("sample weights", data.sample_weights.size());
   }
-  bool any = data.sample_weights.empty();
-  for (std::size_t i = 0; i < data.sample_weights.size(); ++i) {
-    const float weight = data.sample_weights[i];
-    any |= weight > 0;
-    if (weight >= 0 && std::isfinite(weight)) continue;
-    throw std::invalid_argument("the sample weight of row " + std::to_string(i) + " is " +
-                                std::to_string(weight) + "; it must be 0 or more");
-  }
+  check_weights(data.sample_weights);
+  const bool any = data.sample_weights.empty() ||
+                   std::any_of(data.sample_weights.begin(), data.sample_weights.end(),
+                               [](float weight) { return weight > 0; });
   if (!any) throw std::invalid_argument("all sample weights are zero; one at least must be more");
   if (!data.classes.empty() && !data.targets.empty()) {
     throw std::invalid_argument("classes and targets were both given; give one of them");
@@ -119,6 +131,7 @@ void UmapProjector::Impl::keep(const neighbors::RowReader& given, bool own) {
   rows_hash = given.empty() ? std::string() : hash_of(given);
   data = Matrix();
   rows = {};
+  searched.reset();
   if (given.empty() || !given.is_direct() || options.keep_rows == UmapOptions::KeepRows::none) {
     return;
   }
@@ -156,6 +169,7 @@ KnnOptions UmapProjector::Impl::search(std::size_t among) const {
   knn.n_neighbors = std::max<std::size_t>(1, std::min(options.n_neighbors, among - 1) - 1);
   if (among <= 2) knn.n_neighbors = 1;
   knn.metric = options.metric;
+  knn.p = options.p;
   knn.seed = options.seed;
   knn.threads = options.threads;
   knn.progress = options.progress;
@@ -223,6 +237,7 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
                                    : s.neighbours(input.rows.view());
     input.graph = &found;
   }
+  s.recall = input.graph == &found ? found.recall : std::numeric_limits<double>::quiet_NaN();
   // umap-learn lowers n_neighbors to n - 1 where there are no more rows than it.
   const std::size_t laid_out = input.graph->size();
   input.columns =
@@ -232,6 +247,7 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
   s.take(umap::make_map(input, s.with_curve(), workers), o.unique ? &distinct.which : nullptr,
          workers);
   s.keep(given, false);
+  s.weights = column_of(data.sample_weights);
   s.fitted = true;
   return embedding();
 }
@@ -267,9 +283,22 @@ KnnGraph UmapProjector::Impl::neighbours_of_new(MatrixView<const float> given) c
   KnnOptions knn;
   knn.n_neighbors = std::min(options.n_neighbors, rows.rows);
   knn.metric = options.metric;
+  knn.p = options.p;
   knn.threads = options.threads;
   knn.progress = options.progress;
-  return knn_query(rows, given, knn);
+  if (knn.metric == Metric::precomputed) return knn_query(rows, given, knn);
+  Workers workers(options.threads);
+  neighbors::check_finite(given, "queries", workers);
+  std::shared_ptr<const neighbors::Searched> known;
+  {
+    const std::scoped_lock lock(searched_lock);
+    if (!searched) {
+      neighbors::check_finite(rows, "data", workers);
+      searched = std::make_shared<const neighbors::Searched>(rows, knn.metric, knn.p, workers);
+    }
+    known = searched;
+  }
+  return neighbors::exact_query(*known, given, knn, workers);
 }
 
 Matrix UmapProjector::Impl::place(MatrixView<const float> given, const KnnGraph& near) const {
@@ -328,12 +357,20 @@ Matrix UmapProjector::inverse_transform(MatrixView<const float> points) const {
   return umap::rows_at(back, s.placed, s.rows, s.with_curve());
 }
 
-const Matrix& UmapProjector::update(MatrixView<const float> rows) {
+const Matrix& UmapProjector::update(MatrixView<const float> rows, std::span<const float> weights) {
   Impl& s = *impl_;
   s.require_rows("update");
   s.require_columns(rows);
   if (s.supervised) {
     throw std::invalid_argument("a map with targets cannot be updated: fit it anew");
+  }
+  if (!weights.empty() && weights.size() != rows.rows) {
+    throw std::invalid_argument("sample weights have " + std::to_string(weights.size()) +
+                                " entries; the rows to add are " + std::to_string(rows.rows));
+  }
+  check_weights(weights);
+  if (!weights.empty() && (s.options.densmap || s.options.serial)) {
+    throw std::invalid_argument("sample weights do not go with densmap or serial");
   }
   if (rows.rows == 0) return embedding();
   const std::size_t before = s.rows.rows;
@@ -356,9 +393,18 @@ const Matrix& UmapProjector::update(MatrixView<const float> rows) {
       (n <= s.options.n_neighbors ? std::max<std::size_t>(2, n - 1) : s.options.n_neighbors) - 1;
   input.initial = initial;
   input.go_on = true;
+  Matrix pulls;
+  if (!weights.empty() || !s.weights.empty()) {
+    pulls = Matrix(n, 1, 1.0f);
+    std::copy_n(s.weights.data(), s.weights.size(), pulls.data());
+    std::copy(weights.begin(), weights.end(), pulls.data() + before);
+    input.sample_weights = {pulls.data(), n};
+  }
   Workers workers(s.options.threads);
   s.take(umap::make_map(input, s.with_curve(), workers), nullptr, workers);
   s.keep(all, true);
+  s.recall = found.recall;
+  s.weights = std::move(pulls);
   return embedding();
 }
 
@@ -369,6 +415,15 @@ void UmapProjector::attach_rows(MatrixView<const float> rows) {
     throw std::invalid_argument("these are not the rows that the map was made of");
   }
   s.keep(rows, false);
+}
+
+void UmapProjector::check_rows(const RowSource& source) const {
+  const Impl& s = *impl_;
+  if (!s.fitted) throw std::invalid_argument("check_rows needs a fitted map");
+  const neighbors::RowReader rows(source);
+  if (rows.rows != s.placed.rows() || rows.cols != s.n_features || hash_of(rows) != s.rows_hash) {
+    throw std::invalid_argument("these are not the rows that the map was made of");
+  }
 }
 
 void UmapProjector::set_run(int threads, ProgressCallback progress,
@@ -383,6 +438,7 @@ float UmapProjector::a() const { return impl_->a; }
 float UmapProjector::b() const { return impl_->b; }
 std::size_t UmapProjector::n_features() const { return impl_->n_features; }
 const std::string& UmapProjector::init_used() const { return impl_->init_used; }
+double UmapProjector::recall() const { return impl_->recall; }
 const std::string& UmapProjector::note() const { return impl_->note; }
 
 }  // namespace knowmap

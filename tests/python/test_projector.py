@@ -336,3 +336,164 @@ def test_a_row_beyond_the_disconnection_distance(blobs):
     assert np.flatnonzero(np.isnan(map_[:, 0])).tolist() == [7]
     equal = km.UMAP(unique=True, n_epochs=20).fit_transform(np.repeat(blobs[0], 3, axis=0))
     np.testing.assert_array_equal(equal[::3], equal[2::3])
+
+
+def test_precomputed_neighbours_of_equal_rows_name_the_row_anywhere(blobs):
+    X = blobs[0][:120].copy()
+    X[1] = X[0]
+    X[40:60] = X[40]
+    indices, distances = km.knn_graph(X, 14, "euclidean")
+    true = km.UMAP(n_epochs=20).fit(X)
+    with_self = np.empty((120, 15), np.int32), np.empty((120, 15), np.float32)
+    for i in range(120):
+        equal = int((distances[i] == 0).sum())  # the row stands behind its equals
+        with_self[0][i] = np.insert(indices[i], equal, i)
+        with_self[1][i] = np.insert(distances[i], equal, 0)
+    assert not np.array_equal(with_self[0][:, 0], np.arange(120)) and with_self[0][5, 0] == 5
+    given = km.UMAP(n_epochs=20, precomputed_knn=with_self).fit(X)
+    np.testing.assert_array_equal(given.embedding_, true.embedding_)
+    assert abs(given.graph_ - true.graph_).max() == 0
+    assert given.recall_ is None and true.recall_ == 1.0
+    # Rows whose equals left no place for themselves are not in want of one.
+    distances = np.linalg.norm((X[:, None] - X[None]).astype(np.float64), axis=2)
+    order = np.argsort(distances + 1e-9 * np.arange(120), axis=1)[:, :15].astype(np.int32)
+    near = np.take_along_axis(distances, order, axis=1)
+    assert not (order == np.arange(120)[:, None]).any(axis=1).all()
+    graph = km.UMAP(n_epochs=20, precomputed_knn=(order, near)).fit(X).graph_
+    assert graph.diagonal().max() == 0
+    distinct = np.r_[2:40, 60:120]
+    assert abs((graph - true.graph_)[distinct][:, distinct]).max() < 1e-4
+
+
+def test_keywords_of_metrics(blobs, tmp_path):
+    X, _ = blobs
+    train, fresh = X[:300], X[300:320]
+    by_one = km.UMAP(metric="minkowski", metric_kwds={"p": 1}, n_epochs=30).fit(train)
+    manhattan = km.UMAP(metric="manhattan", n_epochs=30).fit(train)
+    assert abs(by_one.graph_ - manhattan.graph_).max() < 1e-4
+    assert abs(by_one.graph_ - km.UMAP(metric="minkowski", n_epochs=30).fit(train).graph_).max() > 0.1
+    by_one.save(tmp_path / "map.h5")
+    for again in (km.UMAP.load(tmp_path / "map.h5", train), pickle.loads(pickle.dumps(by_one))):
+        np.testing.assert_array_equal(again.transform(fresh), by_one.transform(fresh))
+    np.save(tmp_path / "rows.npy", train.astype(np.float16))
+    of_file = km.UMAP(metric="minkowski", metric_kwds={"p": 1}, n_epochs=30).fit(tmp_path / "rows.npy")
+    of_rows = km.UMAP(metric="minkowski", metric_kwds={"p": 1}, n_epochs=30).fit(train.astype(np.float16))
+    np.testing.assert_array_equal(of_file.embedding_, of_rows.embedding_)
+    np.testing.assert_array_equal(of_file.transform(fresh), of_rows.transform(fresh))
+
+    line = np.random.default_rng(2).normal(size=(300, 2)).astype(np.float32)
+    kinds = {"target_weight": 0.9, "n_epochs": 30}
+    target = km.UMAP(target_metric="minkowski", target_metric_kwds={"p": 1}, **kinds).fit(train, line)
+    city = km.UMAP(target_metric="manhattan", **kinds).fit(train, line)
+    assert abs(target.graph_ - city.graph_).max() < 1e-3
+    plain = km.UMAP(target_metric="minkowski", **kinds).fit(train, line)
+    assert abs(target.graph_ - plain.graph_).max() > 0.1
+
+    for wrong in ({"metric_kwds": {"p": 1}}, {"metric": "minkowski", "metric_kwds": {"w": [1.0] * 8}},
+                  {"target_metric_kwds": {"p": 3}}, {"metric": "minkowski", "metric_kwds": {"p": 0.5}}):  # fmt: skip
+        with pytest.raises(ValueError, match=r"keyword|p must be"):
+            km.UMAP(**wrong).fit(train)
+
+
+def test_maps_by_scikit_learns_metrics_are_kept(blobs, tmp_path):
+    X, _ = blobs
+    train, fresh = X[:200], X[200:210]
+    scale = np.linspace(1, 3, 8)
+    for params in ({"metric": "l1"}, {"metric": "seuclidean", "metric_kwds": {"V": scale}}):
+        projector = km.UMAP(n_epochs=20, **params).fit(train)
+        placed = projector.transform(fresh)
+        projector.save(tmp_path / "bare.h5")
+        projector.save(tmp_path / "rows.h5", with_data=True)
+        for again in (km.UMAP.load(tmp_path / "bare.h5", train), km.UMAP.load(tmp_path / "rows.h5"),
+                      pickle.loads(pickle.dumps(projector))):  # fmt: skip
+            np.testing.assert_array_equal(again.transform(fresh), placed)
+        with pytest.raises(ValueError, match="rows"):
+            km.UMAP.load(tmp_path / "bare.h5").transform(fresh)
+
+    def metric(a, b):
+        return np.abs(a - b).sum()
+
+    projector = km.UMAP(metric=metric, n_epochs=20).fit(train)
+    projector.save(tmp_path / "function.h5")
+    again = km.UMAP.load(tmp_path / "function.h5", train)
+    with pytest.raises(ValueError, match="set_params"):
+        again.transform(fresh)
+    np.testing.assert_array_equal(again.set_params(metric=metric).transform(fresh), projector.transform(fresh))
+
+
+def test_maps_of_files_are_kept(blobs, tmp_path):
+    X, _ = blobs
+    train, fresh = X[:300].astype(np.float16), X[300:310]
+    np.save(tmp_path / "rows.npy", train)
+    store = km.CheckpointStore(tmp_path / "store")
+    store.begin_rows({"model": "none"}, X.shape[1])
+    store.commit_rows(0, train.astype(np.float32), np.zeros(300, np.uint64))
+    for place in (tmp_path / "rows.npy", store.folder, store):
+        projector = km.UMAP(n_epochs=20).fit(place)
+        placed = projector.transform(fresh)
+        projector.save(tmp_path / "map.h5")
+        for again in (km.UMAP.load(tmp_path / "map.h5", place), km.UMAP.load(tmp_path / "map.h5", train),
+                      pickle.loads(pickle.dumps(projector))):  # fmt: skip
+            np.testing.assert_array_equal(again.transform(fresh), placed)
+    np.save(tmp_path / "others.npy", train[::-1])
+    with pytest.raises(ValueError, match="not the rows"):
+        km.UMAP.load(tmp_path / "map.h5", tmp_path / "others.npy")
+    pickled = pickle.dumps(km.UMAP(n_epochs=20).fit(tmp_path / "rows.npy"))
+    (tmp_path / "rows.npy").rename(tmp_path / "moved.npy")
+    gone = pickle.loads(pickled)
+    np.testing.assert_array_equal(gone.embedding_.shape, (300, 2))
+    with pytest.raises(ValueError, match="new place"):
+        gone.transform(fresh)
+
+
+def test_an_update_keeps_the_weights(blobs):
+    X, _ = blobs
+    weights = np.linspace(0, 2, 300).astype(np.float32)
+
+    def updated(given, added=None):
+        projector = km.UMAP(n_epochs=60, init=X[:300, :2]).fit(X[:300], sample_weight=given)
+        return projector, projector.update(X[300:], added).embedding_
+
+    _, plain = updated(None)
+    weighted, with_weights = updated(weights)
+    _, ones = updated(weights, np.ones(100))
+    np.testing.assert_array_equal(with_weights, ones)
+    _, light = updated(weights, np.full(100, 0.01))
+    assert not np.array_equal(with_weights, light)
+    assert not np.array_equal(with_weights, plain)
+    # The weights outlive a pickle, so that a second update counts them too.
+    again = pickle.loads(pickle.dumps(weighted))
+    np.testing.assert_array_equal(again.update(X[:5]).embedding_, weighted.update(X[:5]).embedding_)
+    flat, _ = updated(None)
+    for wrong in (np.ones(7), -np.ones(5)):
+        with pytest.raises(ValueError, match="weight"):
+            flat.update(X[:5], wrong)
+
+
+def test_too_low_a_recall_is_told(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_500, 64)).astype(np.float32)
+    projector = km.UMAP(n_epochs=1, init="random")
+    projector.fit(X[:500])
+    assert projector.recall_ == 1.0
+    lower = km.UMAP(n_epochs=1, init="random").fit(X)
+    assert 0.97 <= lower.recall_ <= 1.0
+    monkeypatch.setattr("knowmap.projector._RECALL", 1.01)
+    with pytest.warns(UserWarning, match="estimated recall"):
+        projector.fit(X[:100])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "correlation", "manhattan"])
+def test_what_transform_keeps_changes_nothing(blobs, metric):
+    X, _ = blobs
+    projector = km.UMAP(metric=metric, n_epochs=20).fit(X[:300])
+    near = km.knn_query(X[:300], X[300:], 15, metric)
+    for _ in range(2):
+        np.testing.assert_array_equal(projector.transform(X[300:]), projector._core.transform(X[300:], *near))
+    projector.update(X[300:350])
+    near = km.knn_query(X[:350], X[350:], 15, metric)
+    np.testing.assert_array_equal(projector.transform(X[350:]), projector._core.transform(X[350:], *near))
+    broken = X[300:].copy()
+    broken[4, 2] = np.inf
+    with pytest.raises(ValueError, match="4"):
+        projector.transform(broken)

@@ -25,6 +25,27 @@ def digest(*arrays: np.ndarray) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
+def test_threads_with_every_kind_of_map() -> None:
+    rows = made_rows(2400)
+    classes = np.arange(len(rows)) % 3
+    ways = [({"densmap": True, "output_dens": True}, None), ({"density_leveling": 0.7}, None), ({}, classes),
+            ({"target_metric": "euclidean"}, rows[:, 0]), ({"n_components": 3, "init": "pca"}, None)]  # fmt: skip
+    for params, y in ways:
+        told = set()
+        for jobs in (1, 2, 3, 4, 7):
+            projector = km.UMAP(n_epochs=12, n_jobs=jobs, **params).fit(rows, y)
+            told.add(digest(projector.embedding_, projector.transform(rows[:50])))
+        assert len(told) == 1, params
+
+
+def test_threads_above_fifty_thousand_rows() -> None:
+    rows = np.random.default_rng(5).standard_normal((50_500, 5)).astype(np.float32)
+    graph = km.knn_graph(rows, 14, "euclidean", exact=False)
+    told = {digest(km.UMAP(n_epochs=4, precomputed_knn=graph, n_jobs=jobs).fit_transform(rows))
+            for jobs in (1, 2, 3, 4, 7)}
+    assert len(told) == 1
+
+
 def test_threads_repeats_split_transforms_and_saved_maps(tmp_path: Path) -> None:
     rows = made_rows()
     old, new = rows[:2300], rows[2300:]

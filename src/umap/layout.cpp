@@ -49,10 +49,14 @@ namespace {
 constexpr std::size_t kShort = 50000;
 /// Up to this many the calling thread runs them: waking others would take longer.
 constexpr std::size_t kAlone = 2048;
+/// Up to this many, the large shape of the map hangs on few vertices, and the finer
+/// steps cost little. Tried on 1,797 rows, where they gain, and on 10,033, where they
+/// preserve more neighbours and less of the large distances (docs/benchmarks.md).
+constexpr std::size_t kFew = 4096;
 /// Groups of pairs. More make it more like one edge at a time, and cost a round
 /// of all vertices each; with many vertices few of a vertex's neighbours move at
 /// a time anyway.
-std::size_t groups_for(std::size_t n) { return n <= kShort ? 8 : 4; }
+std::size_t groups_for(std::size_t n) { return n <= kFew ? 32 : n <= kShort ? 8 : 4; }
 
 /// The group of a pair, the same from both its ends.
 std::size_t group_of(std::size_t a, std::size_t b, std::size_t groups) {
@@ -156,6 +160,7 @@ LayoutStep Layout::step_of(std::size_t pass, const float* from, float* to) const
   step.negatives = pass < groups_ ? (negatives + 1) / 2 : negatives / 2;
   step.key = random_bits(options_.seed, RandomStage::negative, epoch_, pass);
   step.same = true;
+  step.opposed = positions_.rows() <= kFew;
   step.a = options_.a;
   step.b = options_.b;
   step.gamma = options_.repulsion_strength;

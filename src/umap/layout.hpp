@@ -31,8 +31,10 @@ struct LayoutOptions {
 /// each, and pushes random others away from its head. Here the pairs are dealt
 /// into groups, and an epoch goes over the groups twice, once for each direction
 /// of a pair. In one pass over a group every vertex walks its own samples from
-/// positions frozen before the pass (its own position moves along), and is
-/// written by one thread only: the map doesn't depend on the number of threads.
+/// positions frozen before the pass (its own, pushed by negatives, moves along), and
+/// is written by one thread only: the map doesn't depend on the number of threads.
+/// Up to 4,096 vertices, what draws it counts from its frozen place too, so that
+/// the two ends of a pair take opposite steps and the pair's middle stays.
 /// That both ends of a pair move at once from where they were matters: where one
 /// moves first (blocks of vertices, as in TutteInstitute/evoc,
 /// node_embedding_epoch_repr), early epochs do not overshoot, and the map was

@@ -347,6 +347,9 @@ constexpr int kMostDims = 64;
 /// Counts of samples from here on share a bin.
 constexpr std::uint32_t kBins = 64;
 
+/// More samples of a vertex in one pass than this are met one after the other.
+constexpr std::int32_t kFrozen = 8;
+
 /// Walks the samples of kUnits vectors of vertices, whose chains of operations
 /// overlap. kDims 0: as many as `step` says.
 template <int kDims, int kUnits>
@@ -375,6 +378,7 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
   Int first[kUnits];
   Int count[kUnits];
   Int state[kUnits];
+  Float home[kUnits][kRoom];
   Float own[kUnits][kRoom];
   Float other[kUnits][kRoom];
   Float moved[kUnits][kRoom];
@@ -395,7 +399,17 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
     const auto high = static_cast<std::int32_t>(static_cast<std::uint32_t>(step.key >> 32));
     state[u] = mixed(exclusive_or(mixed(add(item, set_int(low))), set_int(high)));
     fetch<kDims>(step.positions, self[u], dims, own[u]);
+    for (int d = 0; d < dims; ++d) home[u][d] = own[u][d];
   }
+  // Both ends of a pair meet it in the same pass, and where both reckon from where
+  // they stood when it began, they are drawn by equal and opposite steps: the pair's
+  // middle stays. From where earlier samples have moved one end to, it would not, and
+  // the map loses its large shape. A vertex with many samples in the pass would leap
+  // over its neighbours, all of which draw it at once: its follow on one another.
+  const bool all_frozen = step.opposed && most <= kFrozen;
+  const bool some_frozen = step.opposed && most > kFrozen;
+  const Int many = set_int(kFrozen);
+  const Int too_many = set_int(kFrozen + 1);
   for (std::int32_t t = 0; t < most; ++t) {
     const Int now = set_int(t);
     Float alpha[kUnits];
@@ -407,7 +421,12 @@ void walk(const LayoutStep& step, const LayoutScratch& scratch, Size begin, Size
     for (int u = 0; u < kUnits; ++u) {
       Float d2 = set(0.0f);
       for (int d = 0; d < dims; ++d) {
-        moved[u][d] = sub(own[u][d], other[u][d]);
+        Float from = all_frozen ? home[u][d] : own[u][d];
+        if (some_frozen) {
+          from = add(where_less(count[u], too_many, home[u][d]),
+                     where_less(many, count[u], own[u][d]));
+        }
+        moved[u][d] = sub(from, other[u][d]);
         d2 = fma(moved[u][d], moved[u][d], d2);
       }
       const Float pull = attraction(d2, a, b, minus_2ab);

@@ -32,6 +32,9 @@ struct LayoutStep {
   const std::uint32_t* vertex_keys;
   /// Whether `others` are the vertices themselves: none repels itself.
   bool same;
+  /// Whether a vertex with few samples is drawn to all their tails from where it stood
+  /// when the pass began: the two ends of a pair then take opposite steps.
+  bool opposed;
   float a;
   float b;
   float gamma;

@@ -263,7 +263,12 @@ Eigenpairs laplacian_eigenpairs(const SparseGraph& graph, const SpectralOptions&
       for (std::size_t r = 0; r < runs; ++r) sum += parts[r * width + c];
       result.residual = std::max(result.residual, std::sqrt(sum));
     }
-    if (result.residual <= options.tolerance || products >= options.max_products ||
+    double bound = options.tolerance;
+    if (options.of_gap > 0 && width > options.count) {
+      const double gap = values[options.count - 1] - values[options.count];
+      bound = std::min(bound, std::max(1e-5, options.of_gap * gap));
+    }
+    if (result.residual <= bound || products >= options.max_products ||
         !std::isfinite(result.residual)) {
       break;
     }
@@ -315,8 +320,9 @@ Matrix place_components(const Components& components, const neighbors::RowReader
     for (std::size_t c = 0; c < count; ++c) places(c, c % half) = c < half ? 1.0f : -1.0f;
     return places;
   }
+  constexpr std::size_t kSmall = 1024;
   bool placed = false;
-  if (!data.empty()) {
+  if (!data.empty() && std::min(count, data.cols) <= kSmall) {
     const auto wide = static_cast<Eigen::Index>(data.cols);
     Eigen::MatrixXd centroids = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(count), wide);
     Eigen::VectorXd sizes = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(count));
@@ -333,30 +339,25 @@ Matrix place_components(const Components& components, const neighbors::RowReader
     // The smaller of the two matrices whose eigenvectors are the principal axes.
     const auto most = static_cast<Eigen::Index>(dims);
     Eigen::MatrixXd scores;
-    constexpr Eigen::Index kSmall = 1024;
-    if (std::min<Eigen::Index>(centroids.rows(), wide) <= kSmall) {
-      if (centroids.rows() <= wide) {
-        const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(centroids *
-                                                                    centroids.transpose());
-        scores =
-            solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, centroids.rows()));
-        const Eigen::VectorXd roots =
-            solver.eigenvalues().reverse().head(scores.cols()).cwiseMax(0).cwiseSqrt();
-        scores = (scores * roots.asDiagonal()).eval();
-      } else {
-        const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(centroids.transpose() *
-                                                                    centroids);
-        scores =
-            centroids * solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, wide));
-      }
-      const double largest = scores.size() > 0 ? scores.cwiseAbs().maxCoeff() : 0;
-      if (largest > 0 && std::isfinite(largest)) {
-        placed = true;
-        for (Eigen::Index c = 0; c < scores.rows(); ++c) {
-          for (Eigen::Index d = 0; d < scores.cols(); ++d) {
-            places(static_cast<std::size_t>(c), static_cast<std::size_t>(d)) =
-                static_cast<float>(scores(c, d) / largest);
-          }
+    if (centroids.rows() <= wide) {
+      const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(centroids *
+                                                                  centroids.transpose());
+      scores = solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, centroids.rows()));
+      const Eigen::VectorXd roots =
+          solver.eigenvalues().reverse().head(scores.cols()).cwiseMax(0).cwiseSqrt();
+      scores = (scores * roots.asDiagonal()).eval();
+    } else {
+      const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(centroids.transpose() *
+                                                                  centroids);
+      scores = centroids * solver.eigenvectors().rowwise().reverse().leftCols(std::min(most, wide));
+    }
+    const double largest = scores.size() > 0 ? scores.cwiseAbs().maxCoeff() : 0;
+    if (largest > 0 && std::isfinite(largest)) {
+      placed = true;
+      for (Eigen::Index c = 0; c < scores.rows(); ++c) {
+        for (Eigen::Index d = 0; d < scores.cols(); ++d) {
+          places(static_cast<std::size_t>(c), static_cast<std::size_t>(d)) =
+              static_cast<float>(scores(c, d) / largest);
         }
       }
     }
@@ -408,12 +409,16 @@ std::optional<Matrix> spectral_start(const SparseGraph& graph, const neighbors::
   // As good as the layout needs; a solver that stops beyond it has still found
   // smooth functions on the graph, up to the second bound.
   constexpr double kTolerance = 3e-3;
+  constexpr double kOfGap = 0.02;
+  // Rows up to which that was seen to matter; it costs little there.
+  constexpr std::size_t kCareful = 4096;
   constexpr double kUseless = 5e-2;
   SpectralOptions options;
   options.count = dims;
   options.tolerance = kTolerance;
   options.seed = seed;
   const std::size_t n = graph.rows();
+  if (n <= kCareful) options.of_gap = kOfGap;
   const Components components = connected_components(graph);
   if (components.count == 1 && n > dims + 1) {
     Eigenpairs pairs = laplacian_eigenpairs(graph, options, workers, monitor);

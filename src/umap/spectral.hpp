@@ -23,6 +23,10 @@ struct Eigenpairs {
 struct SpectralOptions {
   std::size_t count = 2;
   double tolerance = 1e-4;
+  /// Goes on, down to 1e-5, until the residuals are below this share of the gap to the
+  /// first eigenvalue that is not wanted: vectors are off by about their quotient. 0 = no such
+  /// bound.
+  double of_gap = 0;
   /// Products of the matrix with a block of vectors, at most.
   std::size_t max_products = 3000;
   std::uint64_t seed = 42;

@@ -65,7 +65,7 @@ def main() -> None:
     start = time.perf_counter()
     embedder = km.Embedder(args.model, precision="bfloat16", residency=args.residency)
     loaded = time.perf_counter() - start
-    plan = embedder.plan()
+    plan = embedder.plan(texts)
     rows = embedder.encode(texts, progress=False)
     report = embedder.report
     if args.save:

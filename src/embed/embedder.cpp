@@ -282,7 +282,7 @@ struct Embedder::Impl {
       speed = int8_speed(linears);
     });
     const Int8Choice choice = choose_int8(
-        linears, [this] { return embed_probe(); }, reference, wanted, speed, automatic);
+        linears, [this] { return embed_probe(); }, reference, wanted, speed);
     const std::string own(precision_name(precision));
     precision_reason = choice.text() + "; the rest in " + own;
     if (choice.int8_products > 0) {

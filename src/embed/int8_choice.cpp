@@ -70,7 +70,7 @@ double int8_speed(std::span<SwitchableLinear* const> linears) {
 
 Int8Choice choose_int8(std::span<SwitchableLinear* const> linears,
                        const std::function<Matrix()>& embed, const Matrix& reference, double wanted,
-                       double speed, bool must_be_faster) {
+                       double speed) {
   const std::size_t n = linears.size();
   const auto set_all = [&](Mode mode) {
     for (SwitchableLinear* linear : linears) linear->set_mode(mode);
@@ -94,26 +94,24 @@ Int8Choice choose_int8(std::span<SwitchableLinear* const> linears,
   std::size_t kept = n;
   choice.own = measure_own();
   choice.chosen = choice.own;
-  if (speed > 1 || !must_be_faster) {
-    const Cosines all = measure(0);
-    if (all.keep(wanted)) {
-      kept = 0;
-      choice.chosen = all;
-    } else {
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return linears[a]->error() > linears[b]->error();
-      });
-      // Keeping none is too few; keeping all is as near as it can be.
-      std::size_t too_few = 0;
-      while (kept - too_few > 1) {
-        const std::size_t middle = too_few + (kept - too_few) / 2;
-        const Cosines here = measure(middle);
-        if (here.keep(wanted)) {
-          kept = middle;
-          choice.chosen = here;
-        } else {
-          too_few = middle;
-        }
+  const Cosines all = measure(0);
+  if (all.keep(wanted)) {
+    kept = 0;
+    choice.chosen = all;
+  } else {
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return linears[a]->error() > linears[b]->error();
+    });
+    // Keeping none is too few; keeping all is as near as it can be.
+    std::size_t too_few = 0;
+    while (kept - too_few > 1) {
+      const std::size_t middle = too_few + (kept - too_few) / 2;
+      const Cosines here = measure(middle);
+      if (here.keep(wanted)) {
+        kept = middle;
+        choice.chosen = here;
+      } else {
+        too_few = middle;
       }
     }
   }

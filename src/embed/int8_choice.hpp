@@ -35,13 +35,13 @@ struct Int8Choice {
 
 /// Sets each linear to 8 bits or to its own format, so that embeddings keep the
 /// cosine `wanted` to `reference`, float32's: as few products as possible stay,
-/// those with the largest error first; and all stay where 8 bits are not faster
-/// (`speed`, as `int8_speed` gives it) though `must_be_faster`. All linears are
-/// settled afterwards. `embed` gives the embeddings of some texts by the model
+/// those with the largest error first. `speed`, as `int8_speed` gives it, is only
+/// told: bytes must not depend on a clock. All linears are settled afterwards.
+/// `embed` gives the embeddings of some texts by the model
 /// that the linears belong to, one a row; it is called a few times.
 Int8Choice choose_int8(std::span<SwitchableLinear* const> linears,
                        const std::function<Matrix()>& embed, const Matrix& reference, double wanted,
-                       double speed, bool must_be_faster);
+                       double speed);
 
 /// How many times as fast the 8-bit form of the first layers' products is, on the
 /// calling thread.

@@ -5,7 +5,6 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <chrono>
@@ -23,7 +22,6 @@
 #include "model/positions.hpp"
 #include "model/row_kernels.hpp"
 #include "support/isa.hpp"
-#include "support/parallel.hpp"
 
 namespace knowmap {
 
@@ -359,21 +357,6 @@ std::unique_ptr<Backend> make(at::ScalarType dtype, std::vector<SwitchableLinear
   return std::make_unique<CpuBackend<float>>(dtype == at::kHalf, switchable, sizes);
 }
 
-bool time_bfloat16() {
-  constexpr std::int64_t kSize = 768;
-  const c10::InferenceMode no_gradients;
-  const auto seconds = [&](at::ScalarType dtype) {
-    const auto linear = make_cpu_backend(dtype)->linear(at::zeros({kSize, kSize}),
-                                                        at::zeros({kSize}), Activation::none, 0);
-    return product_seconds(*linear, kSize, dtype);
-  };
-  // On a worker, which OpenMP leaves one core.
-  bool faster = false;
-  Workers(1).run(1,
-                 [&](std::size_t, int) { faster = seconds(at::kBFloat16) < seconds(at::kFloat); });
-  return faster;
-}
-
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype) {
@@ -406,9 +389,8 @@ double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dty
 
 bool bfloat16_is_fast() {
 #if defined(__x86_64__)
-  static const bool fast =
-      best_isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16") && time_bfloat16();
-  return fast;
+  // By what the processor is, not by a clock: a model loaded again must give the same bytes.
+  return best_isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16");
 #else
   return false;
 #endif

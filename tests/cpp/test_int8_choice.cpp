@@ -65,14 +65,14 @@ struct Model {
     return rows;
   }
 
-  Int8Choice choose(double wanted, double speed = 2, bool must_be_faster = true) {
+  Int8Choice choose(double wanted, double speed = 2) {
     Matrix float32(3, 2);
     for (std::size_t i = 0; i < 3; ++i) {
       float32.row(i)[0] = 1;
       float32.row(i)[1] = 0;
     }
     return choose_int8(
-        linears, [this] { return embed(); }, float32, wanted, speed, must_be_faster);
+        linears, [this] { return embed(); }, float32, wanted, speed);
   }
 };
 
@@ -117,13 +117,14 @@ TEST(Int8Choice, MeasuresAgainstFloat32AndNotAgainstTheOwnFormat) {
   EXPECT_FALSE(Model({}).choose(0.999).own.lowest < 1);
 }
 
-TEST(Int8Choice, WhatIsNotFasterStaysUnlessItIsAskedFor) {
-  Model slow({0.001, 0.002});
-  EXPECT_EQ(slow.choose(0.999, 0.9, true).mask, "00");
-  EXPECT_EQ(slow.owned[0]->mode(), Mode::own);
-  Model asked({0.001, 0.002});
-  EXPECT_EQ(asked.choose(0.999, 0.9, false).mask, "11");
-  EXPECT_DOUBLE_EQ(int8_speed(asked.linears), 3);
+TEST(Int8Choice, TheClockIsToldAndDecidesNothing) {
+  Model slow({0.001, 0.3});
+  Model fast({0.001, 0.3});
+  const Int8Choice choice = slow.choose(0.999, 0.9);
+  EXPECT_EQ(choice.mask, fast.choose(0.999, 9).mask);
+  EXPECT_EQ(choice.mask, "10");
+  EXPECT_NE(choice.text().find("0.9 times as fast"), std::string::npos) << choice.text();
+  EXPECT_DOUBLE_EQ(int8_speed(slow.linears), 3);
 }
 
 TEST(Int8Choice, ALowerAimKeepsFewer) {

@@ -18,6 +18,10 @@ bool is_allocation_message(std::string_view message) {
       "CUDNN_STATUS_ALLOC_FAILED",         //
       "CUDA error: out of memory",         // the driver, outside the caching allocator
       "could not create a memory object",  // oneDNN
+      // oneDNN again, which tells no cause: no room for a kernel's code or its
+      // scratch. Were it anything else, one text alone would fail too, by this message.
+      "could not create a primitive",
+      "could not execute a primitive",
       "out of memory",
   };
   return std::any_of(std::begin(kKnown), std::end(kKnown), [&](std::string_view known) {

@@ -224,6 +224,8 @@ TEST(AllocationFailure, KnownMessagesAndNoOthers) {
   EXPECT_TRUE(found(std::runtime_error("MPS backend out of memory (MPS allocated: 1 GB)")));
   EXPECT_TRUE(found(std::runtime_error("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")));
   EXPECT_TRUE(found(std::runtime_error("not enough memory: you tried to allocate 1 bytes")));
+  EXPECT_TRUE(found(std::runtime_error("could not create a primitive")));
+  EXPECT_TRUE(found(std::runtime_error("could not execute a primitive")));
   EXPECT_FALSE(found(std::runtime_error("CUDA error: device-side assert triggered")));
   EXPECT_FALSE(found(std::invalid_argument("size")));
   EXPECT_FALSE(found(CancelledError("cancelled")));

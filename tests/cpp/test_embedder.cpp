@@ -39,7 +39,7 @@ class FailingAllocator final : public c10::Allocator {
   }
 
   /// Ways in which allocations fail, on all devices that there are.
-  static constexpr std::int64_t kKinds = 7;
+  static constexpr std::int64_t kKinds = 8;
 
   /// Allocations numbered from 0 anew; those for which `fail` says so fail, in one
   /// way or (-1) in each by turns.
@@ -69,6 +69,8 @@ class FailingAllocator final : public c10::Allocator {
         throw std::runtime_error(
             "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate");
       case 5:
+        throw std::runtime_error("could not create a primitive");
+      case 6:
         throw std::runtime_error("DefaultCPUAllocator: not enough memory: you tried to allocate");
       default:
         throw std::runtime_error("Invalid buffer size: 64.00 GiB");

@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--peer-python")
     parser.add_argument("--models", nargs="*", default=[])
+    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -55,7 +56,8 @@ def main() -> int:
     print("|---|---|---|---|--:|--:|--:|--:|--:|")
     for model in models:
         for precision, residency in RUNS:
-            for case, lengths in CASES.items():
+            for case in args.cases:
+                lengths = CASES[case]
                 one = json.dumps({"model": model, "precision": precision, "residency": residency, "lengths": lengths})
                 run = subprocess.run([sys.executable, __file__, "--one", one], capture_output=True, text=True)
                 if run.returncode != 0:

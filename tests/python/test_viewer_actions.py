@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import unicodedata
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -404,25 +405,49 @@ def attacks(n: int) -> list[str]:
     return made
 
 
-def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
+FOREIGN = "document.querySelectorAll('script, iframe, img, object, embed, base, style').length"
+
+
+def as_shown(text: str, longest: int) -> str:
+    """What a reader should see of a text: one line, without what controls or reorders, cut with an ellipsis."""
+    reorders = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    seen = "".join(
+        c for c in text[: 2 * longest]
+        if c.isspace() or not (unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in reorders)
+    )
+    seen = " ".join(seen.split())
+    if len(seen) > longest:
+        seen = seen[: longest - 1].rstrip() + "…"
+    return "".join("?" if 0xD800 <= ord(c) < 0xE000 else c for c in seen)  # halves of characters are none
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> tuple[Path, list[str], np.ndarray]:
+    """A map whose every text is an attack; and where its articles lie."""
     n = 1000
     evil = attacks(n)
     angle = np.linspace(0, 60, n)
+    where = np.c_[angle * np.cos(angle), angle * np.sin(angle)]
     world = {
-        "x": angle * np.cos(angle), "y": angle * np.sin(angle), "titles": evil, "snippets": evil[::-1],
+        "x": where[:, 0], "y": where[:, 1], "titles": evil, "snippets": evil[::-1],
         "urls": [("javascript:", "data:", "", "https://a/")[i % 4] + text[:50] for i, text in enumerate(evil)],
         "ids": evil, "name": evil[0], "description": evil[2],
-        "columns": [Column(evil[1], "category", np.arange(n), evil, role="label"), Column(evil[3], "number", angle)],
+        "columns": [Column(evil[1], "category", np.arange(n) // 100, evil[:10], role="label"),
+                    Column(evil[3], "number", angle), Column(evil[1], "category", np.arange(n), evil)],
         "levels": [Level(evil[4], np.arange(n) // 10, [
-            Region(k, evil[k], *(angle[10 * k] * np.array([np.cos(angle[10 * k]), np.sin(angle[10 * k])])), 10,
-                   phrases=evil[k : k + 5], exemplars=[10 * k, evil[k]]) for k in range(100)])],
+            Region(k, evil[k], *where[10 * k], 10, phrases=evil[k : k + 5], exemplars=[10 * k, evil[k]])
+            for k in range(100)])],
         "neighbors": Neighbors((np.arange(n)[:, None] + np.arange(1, 6)) % n),
     }  # fmt: skip
-    file = render_html(tmp_path / "evil.html", **world)
+    return render_html(tmp_path_factory.mktemp("evil") / "evil.html", **world), evil, where
+
+
+def test_a_thousand_attacks_are_shown_as_text(browser, hostile):
+    file, evil, where = hostile
+    n = len(evil)
     assert file.stat().st_size < 6_000_000, "a text of 100 KB does not go into the page whole"
     with opened(browser, file) as tab:
-        foreign = "document.querySelectorAll('script, iframe, img, object, embed, base, style').length"
-        before = tab.evaluate(foreign)
+        before = tab.evaluate(FOREIGN)
         tab.until("knowmap.open(0), !!document.querySelector('#panel .snippet')")
         shown = tab.evaluate(
             """() => Array.from({length: knowmap.n}, (_, i) => {
@@ -432,20 +457,34 @@ def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
                  const names = [...panel.querySelectorAll('*')].flatMap(e => e.getAttributeNames());
                  const handlers = names.filter(a => a.startsWith('on'));
                  return {title: panel.querySelector('h2').textContent, tags: [...tags], handlers,
+                         snippet: panel.querySelector('.snippet')?.textContent ?? '',
+                         near: [...panel.querySelectorAll('.articles .entry-name')].map(e => e.textContent),
+                         isolated: [...panel.querySelectorAll('h2, .snippet, .entry-name')].every(e =>
+                           e.dir === 'auto' || e.querySelector('[dir=auto]')),
                          links: [...panel.querySelectorAll('a')].map(a => a.protocol)};
                })"""
         )
-        control = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
         known = {"p", "h2", "h3", "ul", "li", "dl", "dt", "dd", "button", "span", "a"}
-        for text, seen in zip(evil, shown, strict=True):
-            assert not control.search(seen["title"])
-            expected = " ".join(control.sub("", text[:1000]).replace("\ud800", "?").split())[:300]
-            if text.isascii() and len(expected) < 300:
-                assert seen["title"] == (expected or "Untitled")
-            assert len(seen["title"]) <= 500
-            assert set(seen["tags"]) <= known and seen["handlers"] == []
+        titles = [as_shown(text, 500) or "Untitled" for text in evil]
+        assert sum(not text.isascii() for text in titles) > 200 and max(map(len, titles)) == 500
+        for i, seen in enumerate(shown):
+            assert seen["title"] == titles[i]
+            assert seen["snippet"] == as_shown(evil[n - 1 - i], 280)
+            assert seen["near"] == [titles[(i + k) % n] for k in range(1, 6)]
+            assert set(seen["tags"]) <= known and seen["handlers"] == [] and seen["isolated"]
             assert set(seen["links"]) <= {"https:", "http:"}
-        # Names on the map, legend, filters, outline, search, saved picture: the same texts elsewhere.
+        # What the pointer is told: the same texts, cut shorter (counted in halves of characters there).
+        tab.page.click("#close-panel")
+        for i in range(0, n, 23):
+            tab.evaluate("([x, y]) => knowmap.view.set({x, y, zoom: 9})", where[i].tolist())
+            tab.page.mouse.move(*tab.position(i))
+            tab.page.mouse.move(*(at + 1 for at in tab.position(i)))
+            tab.until("!document.querySelector('#tooltip').hidden")
+            head, text = tab.evaluate("""() => ['.tooltip-title', 'p'].map(part =>
+                document.querySelector(`#tooltip ${part}`)?.textContent ?? '')""")
+            for said, whole, longest in ((head, titles[i], 160), (text, as_shown(evil[n - 1 - i], 280), 200)):
+                assert said == whole or (said[-1] == "…" and whole.startswith(said[:-1]) and len(said) > longest - 60)
+        # Names on the map, legend, filters, outline, search: the same texts elsewhere.
         for name in ("filters", "regions", "colors"):
             open_tab(tab, name)
         tab.page.locator("#tab-filters").click()
@@ -454,7 +493,123 @@ def test_a_thousand_attacks_are_shown_as_text(browser, tmp_path):
         tab.page.fill("#search", "<script")
         tab.until("document.querySelector('#hits').childElementCount > 0")
         tab.settle()
-        assert tab.evaluate(foreign) == before
+        assert tab.evaluate(FOREIGN) == before
+
+
+def test_attacks_in_a_saved_picture(browser, hostile):
+    file, evil, _ = hostile
+    with opened(browser, file) as tab:
+        drawing = ElementTree.fromstring(saved(tab, svg=True, extent="all", name=None))  # else it is no XML
+        tags = ("svg", "title", "rect", "path", "circle", "text", "tspan", "linearGradient", "stop", "defs")
+        assert {element.tag for element in drawing.iter()} <= {f"{SVG}{tag}" for tag in tags}
+        for element in drawing.iter():
+            for name, value in element.attrib.items():
+                assert not name.startswith("on") and "href" not in name and "script" not in value
+        # Every word of it is one of the texts', or the page's own.
+        said = " ".join([*(as_shown(text, 500) for text in evil), "None", "Untitled", "1,000 articles", "more"])
+        words = [part for text in drawing.iter(f"{SVG}text") for part in text.itertext() if part.strip()]
+        assert len(words) > 20
+        for part in words:
+            for word in part.split():
+                assert word.rstrip("…") in said or re.fullmatch(r"[\d,.–+]+", word), word
+        assert drawing.findtext(f"{SVG}title") == as_shown(evil[0], 500)
+
+
+def test_the_policy_holds_on_a_hostile_map(browser, hostile):
+    file, *_ = hostile
+    with opened(browser, file) as tab:
+        broken = tab.evaluate(
+            """async () => {
+                 const broken = [];
+                 document.addEventListener('securitypolicyviolation', (e) => broken.push(e.effectiveDirective));
+                 window.ran = 0;
+                 const host = document.createElement('div');
+                 host.innerHTML = '<img src="data:image/png;base64,xx" onerror="ran++"><svg onload="ran++"></svg>'
+                   + '<iframe src="data:text/html,x"></iframe><a id="evil" href="javascript:ran++">x</a>'
+                   + '<style>body { display: none }</style><form action="https://evil.example"><button></button></form>';
+                 document.body.append(host);
+                 const script = document.createElement('script');
+                 script.textContent = 'ran++';
+                 host.append(script);
+                 document.querySelector('#evil').click();
+                 host.querySelector('button').click();
+                 await fetch('https://evil.example/').catch(() => {});
+                 await new Promise(done => setTimeout(done, 300));
+                 const shown = getComputedStyle(document.body).display;
+                 host.remove();
+                 return {broken: [...new Set(broken)], ran: window.ran, shown};
+               }"""
+        )
+        assert broken["ran"] == 0 and broken["shown"] != "none"
+        assert {"script-src-elem", "script-src-attr", "style-src-elem", "connect-src", "frame-src",
+                "form-action"} <= set(broken["broken"])
+        assert tab.errors and all("Content Security Policy" in e or "evil.example" in e for e in tab.errors)
+        tab.errors.clear()
+        tab.requests[:] = [url for url in tab.requests if "evil.example" not in url]
+
+
+def test_addresses_tell_apart_what_is_named_alike(browser, tmp_path):
+    """Ids that look like anything, ids given twice, and columns of one name."""
+    ids = ["#2", "2", "a&b=c", "twice", "twice", ""]
+    n = len(ids)
+    columns = [Column("Kind", "category", np.arange(n) % 2, ["even", "odd"]),
+               Column("Kind", "category", np.arange(n) % 3, ["zero", "one", "two"]),
+               Column("Kind~2", "category", np.arange(n) // 3, ["low", "high"]),
+               Column("Kind", "number", np.arange(n))]
+    file = render_html(tmp_path / "m.html", x=np.arange(n), y=np.zeros(n), titles=[f"t{i}" for i in range(n)],
+                       ids=ids, columns=columns)
+    link = ""
+    with opened(browser, file) as tab:
+        tab.until("knowmap.open(0), document.querySelector('#panel .kind').textContent.includes('#2')")
+        for row in range(n):
+            tab.evaluate("row => knowmap.open(row)", row)
+            tab.until("before => location.hash !== before", link)
+            link = tab.evaluate("location.hash")
+            tab.evaluate("row => knowmap.open(row)", (row + 1) % n)
+            tab.until("link => location.hash !== link", link)
+            tab.evaluate("link => { location.hash = link; }", link)
+            tab.until("title => document.querySelector('#panel h2').textContent === title", f"t{row}")
+        tab.page.click("#close-panel")
+        open_tab(tab, "filters")
+        for k, name in enumerate(("odd", "two", "high")):
+            tab.page.locator("#filters summary").nth(k).click()
+            tab.page.locator("#filters details").nth(k).locator(".entry", has_text=name).click()
+        open_tab(tab, "colors")
+        tab.page.select_option("#color-by", index=1)
+        tab.until("location.hash.includes('color=') && location.hash.includes('high')")
+        link = tab.evaluate("location.hash")
+        assert tab.count() == 1
+    with opened(browser, file, hash=link) as tab:
+        chips = tab.page.locator("#chips .chip").all_inner_texts()
+        assert [re.sub(r"\s*×$", "", chip) for chip in chips] == ["odd", "two", "high"]
+        assert tab.count() == 1 and tab.page.input_value("#color-by") == "1"
+
+
+def test_a_hand_that_rests_is_no_slow_frame(browser, big):
+    """How many points a moving map draws is learnt from its frames, not from the time between two movements."""
+    file, world = big
+    n = len(world["x"])
+    slow = """async () => {
+        for (let k = 0; k < 12; k++) {
+            knowmap.view.set({x: 100 + k % 2});
+            await new Promise(done => setTimeout(done, 130));
+        }
+        return knowmap.drawnMoving();
+    }"""
+    with opened(browser, file) as tab:
+        tab.evaluate("knowmap.frameTimes(40)")
+        before = tab.evaluate("knowmap.drawnMoving()")
+        assert 5_000 <= before < n
+        # A movement every 130 ms would halve the number each time, if the pauses counted, down to the least, 5,000.
+        assert max(tab.evaluate(slow) for _ in range(3)) > 5_000
+    card = """
+        const real = WebGL2RenderingContext.prototype.getParameter;
+        WebGL2RenderingContext.prototype.getParameter = function (name) {
+            const answer = real.call(this, name);
+            return name === 0x9246 || name === this.RENDERER ? 'A Graphics Card 9000' : answer;
+        };"""
+    with opened(browser, file, init_script=card) as tab:
+        assert tab.evaluate(slow) == n, "a graphics card draws every point in every frame"
 
 
 def test_shows_itself_in_a_notebook(browser, world, tmp_path):

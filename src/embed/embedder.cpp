@@ -192,14 +192,14 @@ struct Embedder::Impl {
     const std::int64_t wanted = options.batch_tokens != 0
                                     ? static_cast<std::int64_t>(options.batch_tokens)
                                     : (cpu ? usual : kDeviceBatchTokens);
-    return plan_run(needs(), wanted,
+    return plan_run(needs(room()), wanted,
                     cpu ? (wide() ? kWideChunkRows : kCpuChunkRows) : kDeviceChunkRows,
                     cpu ? workers->size() : 1);
   }
 
-  /// What activations need, and what is there for them.
-  MemoryNeeds needs() const {
-    MemoryNeeds needs{room(), model->bytes_per_token(), model->bytes_per_chunk_row()};
+  /// What activations need, and what of `free` is there for them.
+  MemoryNeeds needs(std::uint64_t free) const {
+    MemoryNeeds needs{free, model->bytes_per_token(), model->bytes_per_chunk_row()};
     if (model->resident()) return needs;
     // Two layers come, and what making one ready takes.
     const std::uint64_t layers = 3 * model->layer_bytes();
@@ -210,14 +210,14 @@ struct Embedder::Impl {
     return needs;
   }
 
-  /// Tokens whose hidden states are held while layers come and go, beside the batches in hand.
-  std::int64_t super_batch_tokens(const RunPlan& plan, const TextSizes& sizes) const {
-    const MemoryNeeds needs = this->needs();
+  /// Tokens whose hidden states are held while layers come and go, beside the batches in
+  /// hand, which take `busy`.
+  std::int64_t super_batch_tokens(const RunPlan& plan, const MemoryNeeds& needs,
+                                  const RunBytes& busy, std::int64_t longest) const {
     if (needs.available == 0) return kUnitTokens;
-    const RunBytes busy = bytes_of(plan, needs, sizes.longest, sizes.total);
     const std::uint64_t batches = busy.activations + busy.chunks;
     const std::uint64_t left = needs.available > batches ? needs.available - batches : 0;
-    return std::max(std::max(plan.batch_tokens, sizes.longest),
+    return std::max(std::max(plan.batch_tokens, longest),
                     static_cast<std::int64_t>(left / 2 / hidden_bytes()));
   }
   std::uint64_t hidden_bytes() const {
@@ -226,13 +226,14 @@ struct Embedder::Impl {
   }
   std::uint64_t held() const { return device.is_cpu() ? resident_memory() : model->weight_bytes(); }
 
-  /// What a run over a unit of such texts will take.
+  /// How a unit of such texts is run, and what it will take.
   EmbedPlan foresee(const RunPlan& wide_plan, const TextSizes& sizes) const {
-    const MemoryNeeds needs = this->needs();
+    const std::uint64_t free = room();
+    const MemoryNeeds needs = this->needs(free);
     const RunPlan run = narrowed(wide_plan, needs, sizes.longest, sizes.total);
     const RunBytes bytes = bytes_of(run, needs, sizes.longest, sizes.total);
     EmbedPlan plan;
-    plan.available = room();
+    plan.available = free;
     plan.layer = model->layer_bytes();
     plan.streamed = !model->resident();
     const auto layers = static_cast<std::uint64_t>(model->layers());
@@ -248,7 +249,7 @@ struct Embedder::Impl {
     plan.held = held();
     plan.peak = plan.held + plan.activations + plan.workspace;
     if (plan.streamed) {
-      const std::int64_t super_batch = super_batch_tokens(run, sizes);
+      const std::int64_t super_batch = super_batch_tokens(run, needs, bytes, sizes.longest);
       plan.super_batch_tokens = static_cast<std::uint64_t>(super_batch);
       const std::uint64_t hidden =
           static_cast<std::uint64_t>(std::min(super_batch, sizes.total)) * hidden_bytes();
@@ -328,9 +329,13 @@ struct Embedder::Impl {
     const EmbedPlan foreseen = foresee(wide_plan, sizes);
     const std::uint64_t added = foreseen.peak - foreseen.held;
     report.planned_peak_bytes = std::max(report.planned_peak_bytes, held_at_start + added);
-    const RunPlan plan = narrowed(wide_plan, needs(), sizes.longest, sizes.total);
+    RunPlan plan = wide_plan;
+    plan.workers = foreseen.workers;
     const std::vector<Batch> batches = plan_batches(lengths, plan.batch_tokens);
-    if (!model->resident()) return stream_unit(tokens, batches, plan, sizes, sink, monitor);
+    if (!model->resident()) {
+      const auto most = static_cast<std::int64_t>(foreseen.super_batch_tokens);
+      return stream_unit(tokens, batches, plan, most, sink, monitor);
+    }
     // Threads without a batch help the others: where texts are few, at a unit's
     // end, where memory allows for fewer batches at a time than there are threads.
     Team team;
@@ -387,10 +392,9 @@ struct Embedder::Impl {
     return lengths;
   }
 
-  /// As many batches at a time as their hidden states have room for.
+  /// As many batches at a time as their hidden states have room for, `most` tokens.
   void stream_unit(const TokenBatch& tokens, const std::vector<Batch>& batches, const RunPlan& plan,
-                   const TextSizes& sizes, const Sink& sink, Monitor& monitor) {
-    const std::int64_t most = super_batch_tokens(plan, sizes);
+                   std::int64_t most, const Sink& sink, Monitor& monitor) {
     for (std::size_t begin = 0; begin < batches.size();) {
       std::vector<PackedBatch> packed;
       std::int64_t total = 0;

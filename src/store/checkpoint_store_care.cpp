@@ -163,35 +163,27 @@ VerifyReport CheckpointStore::Impl::verify(RowShards& bad_rows,
     bad_rows.push_back(shard);
   };
   report.shards = held.size();
-  std::erase_if(held, [&](const auto& shard) {
-    try {
-      shard->verify();
-      return false;
-    } catch (const store::NewerShardError&) {
-      throw;
-    } catch (const store::SystemError& error) {
-      not_read(error);
-      return true;
-    } catch (const CheckpointError& error) {
-      condemn(shard, error.what());
-      return true;
-    }
-  });
+  const auto keep_those_that_pass = [&](auto test) {
+    std::erase_if(held, [&](const auto& shard) {
+      try {
+        test(*shard);
+        return false;
+      } catch (const store::NewerShardError&) {
+        throw;
+      } catch (const store::SystemError& error) {
+        not_read(error);
+        return true;
+      } catch (const CheckpointError& error) {
+        condemn(shard, error.what());
+        return true;
+      }
+    });
+  };
+  keep_those_that_pass([](RowShard& shard) { shard.verify(); });
   // Of the sound ones, those that are unlike most; then those that hold what another
   // holds too, as few as there can be: no row goes that nothing else is wrong with.
   const auto most = form_of_most(held);
-  std::erase_if(held, [&](const auto& shard) {
-    try {
-      shard->check(*most);
-      return false;
-    } catch (const store::SystemError& error) {
-      not_read(error);
-      return true;
-    } catch (const CheckpointError& error) {
-      condemn(shard, error.what());
-      return true;
-    }
-  });
+  keep_those_that_pass([&](RowShard& shard) { shard.check(*most); });
   for (const auto& shard : overlapped(held)) {
     condemn(shard, (rows.path() / shard->file_name()).string() +
                        " holds rows that another shard holds too");

@@ -18,6 +18,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from programs import FULL, STRACE, WRITER, needs
 from test_store_faults import check, contents, report, scratch, write, writer  # noqa: F401
@@ -201,22 +202,29 @@ def disks_after_power_loss(events: list[tuple]) -> dict[bytes, tuple[Disk, str]]
     return found
 
 
-@needs(WRITER, strace=True)
-def test_power_loss_at_any_moment(scratch):  # noqa: F811
-    commits = 100 if FULL else 11
-    log, base = scratch / "log", scratch / "disk"
-    base.mkdir()
-    subprocess.run([STRACE, "-f", "-xx", "-s", "1000000", "-e", "trace=" + CALLS, "-o", log, WRITER, "write",
-                    base / "store", str(commits)], check=True, capture_output=True)
+def recorded(scratch: Path, base: Path, command: list[Any]) -> Recording:  # noqa: F811
+    """What the command changes below `base`; the model of the disk is right where nothing is lost."""
+    log = scratch / "log"
+    subprocess.run([STRACE, "-f", "-xx", "-s", "1000000", "-e", "trace=" + CALLS, "-o", log, *command], check=True,
+                   capture_output=True)
     recording = Recording(base, log)
-    expected = contents(base / "store")
     whole = Disk()
     for kind, *what in recording.events:
         if kind == "change":
             whole.apply(what[0])
     (scratch / "replayed").mkdir()
     whole.lay_out(scratch / "replayed")
-    assert contents(scratch / "replayed" / "store") == expected  # the model is right where nothing is lost
+    assert contents(scratch / "replayed" / "store") == contents(base / "store")
+    return recording
+
+
+@needs(WRITER, strace=True)
+def test_power_loss_at_any_moment(scratch):  # noqa: F811
+    commits = 100 if FULL else 11
+    base = scratch / "disk"
+    base.mkdir()
+    recording = recorded(scratch, base, [WRITER, "write", base / "store", str(commits)])
+    expected = contents(base / "store")
 
     disks = list(disks_after_power_loss(recording.events).values())
     assert len(disks) > 8 * commits
@@ -247,21 +255,12 @@ def test_power_loss_at_any_moment(scratch):  # noqa: F811
 @needs(WRITER, strace=True)
 def test_power_loss_amid_updates_drops_repairs_exports_and_a_start_afresh(scratch):  # noqa: F811
     commits = 24 if FULL else 7
-    log, base = scratch / "log", scratch / "disk"
+    base = scratch / "disk"
     base.mkdir()
     run = f"{WRITER} write {base}/store {commits} && {WRITER} care {base}/store {commits} {base}/all"
-    subprocess.run([STRACE, "-f", "-xx", "-s", "1000000", "-e", "trace=" + CALLS, "-o", log, "sh", "-c",
-                    f"{run} && {WRITER} fresh {base}/store 3"], check=True, capture_output=True)
-    recording = Recording(base, log)
+    recording = recorded(scratch, base, ["sh", "-c", f"{run} && {WRITER} fresh {base}/store 3"])
     exports = {file.name: file.read_bytes() for file in base.glob("all.*")}
     assert len(exports) == 3
-    whole = Disk()
-    for kind, *what in recording.events:
-        if kind == "change":
-            whole.apply(what[0])
-    (scratch / "replayed").mkdir()
-    whole.lay_out(scratch / "replayed")
-    assert contents(scratch / "replayed" / "store") == contents(base / "store")
     disks = list(disks_after_power_loss(recording.events).values())
     assert len(disks) > 20 * commits
 

@@ -214,23 +214,27 @@ def by_keys(tab: OpenMap, world: dict) -> None:
     assert page.locator("#panel").is_hidden() and tab.evaluate("document.activeElement.id") == "map"
 
 
+def walk_with_axe(tab: OpenMap, world: dict) -> dict[str, list]:
+    """`walk`, then what two buttons open; gives what axe-core finds to mend, by state."""
+    found = {}
+
+    def check(state: str) -> None:
+        if bad := violations(tab):
+            found[state] = bad
+
+    check("at first")
+    walk(tab, world, check)
+    for button, state in (("#save", "saving"), ("#help", "help")):
+        press(tab, button)
+        check(state)
+        tab.page.keyboard.press("Escape")
+    return found
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_action_and_no_accessibility_violation(browser, map_file, world, setting):
     with opened(browser, map_file, **setting) as tab:
-        found = {}
-
-        def check(state: str) -> None:
-            if bad := violations(tab):
-                found[state] = bad
-
-        check("at first")
-        walk(tab, world, check)
-        for button, state in (("#save", "saving"), ("#help", "help")):
-            if not tab.page.locator(button).is_visible():
-                tab.page.click("#more")
-            tab.page.click(button)
-            check(state)
-            tab.page.keyboard.press("Escape")
+        found = walk_with_axe(tab, world)
         assert found == {}
         assert tab.evaluate("document.documentElement.scrollWidth") <= tab.page.viewport_size["width"]
 
@@ -240,18 +244,7 @@ def test_every_action_with_a_quarter_of_a_million_points(browser, big, setting):
     """And axe-core finds nothing to mend in any state on the way."""
     file, world = big
     with opened(browser, file, permissions=["clipboard-read", "clipboard-write"], **setting) as tab:
-        found = {}
-
-        def check(state: str) -> None:
-            if bad := violations(tab):
-                found[state] = bad
-
-        check("at first")
-        walk(tab, world, check)
-        for button, state in (("#save", "saving"), ("#help", "help")):
-            press(tab, button)
-            check(state)
-            tab.page.keyboard.press("Escape")
+        found = walk_with_axe(tab, world)
         reach(tab, world)
         by_keys(tab, world)
         share(tab, world)

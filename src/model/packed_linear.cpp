@@ -5,6 +5,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -59,6 +60,8 @@ bool lacks_kernel(const std::exception& error) {
   return std::string_view(error.what()).find("could not create a primitive") !=
          std::string_view::npos;
 }
+
+constexpr std::int64_t kRoom = std::int64_t{1} << 20;
 
 /// What a kernel depends on beside the number of rows.
 using Shape = std::tuple<std::int64_t, std::int64_t, at::ScalarType, bool>;
@@ -133,8 +136,13 @@ class PackedLinear final : public Linear {
 
  private:
   at::Tensor product(const at::Tensor& x) const {
+    // oneDNN does not survive where a malloc of its own fails as it looks a kernel up
+    // or makes one; ours, of more than it takes, may.
+    at::empty({kRoom}, at::kByte);
     try {
       return whole(x);
+    } catch (const c10::Error&) {
+      throw;  // an allocation of libtorch's, whose text would take memory to make
     } catch (const std::exception& error) {
       if (!lacks_kernel(error)) throw;
     }

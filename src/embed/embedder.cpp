@@ -133,8 +133,8 @@ struct Embedder::Impl {
   std::optional<Workers> workers;
   Fingerprint fingerprint;
   EmbedReport report;
-  std::uint64_t held_at_start = 0;  // of the run in hand
-  LastingBytes lasting;             // of it too
+  std::uint64_t held_at_start = 0;      // of the run in hand
+  std::optional<LastingBytes> lasting;  // of it too
 
   EncodeOptions encode;
   std::string prompt;
@@ -214,8 +214,8 @@ struct Embedder::Impl {
                    Monitor& monitor) {
     const std::vector<std::int64_t> lengths = lengths_of(tokens);
     check_ids(tokens.ids);
-    const EmbedPlan foreseen = planner().foresee(wide_plan, sizes_of(lengths), lasting,
-                                                 static_cast<std::int64_t>(report.tokens));
+    lasting->meet(tokens.ids);
+    const EmbedPlan foreseen = planner().foresee(wide_plan, sizes_of(lengths), *lasting);
     const std::uint64_t added = foreseen.peak - foreseen.held;
     report.planned_peak_bytes = std::max(report.planned_peak_bytes, held_at_start + added);
     RunPlan plan = wide_plan;
@@ -329,7 +329,7 @@ struct Embedder::Impl {
     const auto start = std::chrono::steady_clock::now();
     reset_peak_memory();
     lasting = lasting_bytes;
-    const RunPlan run_plan = fixed_plan ? *fixed_plan : planner().plan(lasting);
+    const RunPlan run_plan = fixed_plan ? *fixed_plan : planner().plan(*lasting);
     report = {};
     report.texts = texts.size();
     report.batch_tokens_planned = static_cast<std::uint64_t>(run_plan.batch_tokens);
@@ -502,9 +502,8 @@ std::vector<Matrix> Embedder::encode_tokens(std::span<const std::string_view> te
                                             const ProgressCallback& progress) {
   Impl& s = *impl_;
   std::vector<Matrix> result(texts.size());
-  LastingBytes lasting = s.planner().lasting(0);
-  lasting.results_per_token =
-      static_cast<std::uint64_t>(s.files.config.hidden_size) * sizeof(float);
+  const LastingBytes lasting = s.planner().lasting(
+      0, static_cast<std::uint64_t>(s.files.config.hidden_size) * sizeof(float));
   s.run(texts, progress, lasting, [&](std::size_t begin) -> Impl::Sink {
     return [&result, begin](const at::Tensor& hidden, const PackedTokens& packed,
                             std::span<const std::size_t> positions) {
@@ -531,23 +530,24 @@ const std::map<std::string, std::string>& Embedder::prompts() const {
 
 EmbedPlan Embedder::plan() const {
   const RunPlanner planner = impl_->planner();
-  const LastingBytes lasting = planner.lasting(0);
   const auto longest = static_cast<std::int64_t>(impl_->max_length);
   const TextSizes sizes{longest, std::max<std::int64_t>(longest, kUnitTokens)};
-  return planner.foresee(planner.plan(lasting), sizes, lasting, sizes.total);
+  LastingBytes lasting = planner.lasting(0);
+  lasting.meet_any(static_cast<std::uint64_t>(sizes.total));
+  return planner.foresee(planner.plan(lasting), sizes, lasting);
 }
 
 EmbedPlan Embedder::plan(std::span<const std::string_view> texts) const {
   const Impl& s = *impl_;
   const RunPlanner planner = s.planner();
-  const LastingBytes lasting = planner.lasting(texts.size() * dimension() * sizeof(float));
+  LastingBytes lasting = planner.lasting(texts.size() * dimension() * sizeof(float));
   const RunPlan run = planner.plan(lasting);
-  EmbedPlan highest = planner.foresee(run, {}, lasting, 0);
-  std::int64_t met = 0;
+  EmbedPlan highest = planner.foresee(run, {}, lasting);
   for (const auto& [begin, end] : cut_units(texts, s.max_length, kUnitTokens)) {
-    const TextSizes sizes = sizes_of(s.lengths_of(s.tokenize(texts.subspan(begin, end - begin))));
-    met += sizes.total;
-    const EmbedPlan unit = planner.foresee(run, sizes, lasting, met);
+    const TokenBatch tokens = s.tokenize(texts.subspan(begin, end - begin));
+    s.check_ids(tokens.ids);
+    lasting.meet(tokens.ids);
+    const EmbedPlan unit = planner.foresee(run, sizes_of(s.lengths_of(tokens)), lasting);
     if (unit.peak >= highest.peak) highest = unit;
   }
   return highest;

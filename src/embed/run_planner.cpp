@@ -35,6 +35,41 @@ TextSizes sizes_of(std::span<const std::int64_t> lengths) {
   return sizes;
 }
 
+LastingBytes::LastingBytes(const at::Tensor* table, std::uint64_t results,
+                           std::uint64_t results_per_token)
+    : results_(results), results_per_token_(results_per_token) {
+  if (table == nullptr || table->numel() == 0) return;
+  const std::uint64_t bytes = table->nbytes();
+  table_ = reinterpret_cast<std::uintptr_t>(table->const_data_ptr());
+  row_bytes_ = bytes / static_cast<std::uint64_t>(table->size(0));
+  missing_ = bytes - resident_memory(table->const_data_ptr(), bytes);
+  met_.resize((table_ + bytes) / kFaultBytes - table_ / kFaultBytes + 1);
+}
+
+void LastingBytes::meet(std::span<const std::int32_t> ids) {
+  tokens_ += ids.size();
+  if (missing_ == 0) return;
+  for (const std::int32_t id : ids) {
+    const std::uintptr_t row = table_ + static_cast<std::uint64_t>(id) * row_bytes_;
+    const std::uintptr_t last = (row + row_bytes_ - 1) / kFaultBytes;
+    for (std::uintptr_t block = row / kFaultBytes; block <= last; ++block) {
+      const auto place = static_cast<std::size_t>(block - table_ / kFaultBytes);
+      if (!met_[place]) ++blocks_;
+      met_[place] = true;
+    }
+  }
+}
+
+void LastingBytes::meet_any(std::uint64_t tokens) {
+  tokens_ += tokens;
+  unknown_ += tokens;
+}
+
+std::uint64_t LastingBytes::bytes() const {
+  return results_ + tokens_ * results_per_token_ +
+         std::min(missing_, (blocks_ + unknown_) * kFaultBytes);
+}
+
 std::uint64_t RunPlanner::room() const {
   std::uint64_t available = free_memory(device_);
   if (options_.memory_limit != 0) {
@@ -60,11 +95,9 @@ std::uint64_t RunPlanner::held() const {
   return device_.is_cpu() ? resident_memory() : model_.weight_bytes();
 }
 
-LastingBytes RunPlanner::lasting(std::uint64_t results) const {
-  if (!device_.is_cpu()) return {};
-  const at::Tensor& table = model_.word_table();
-  const std::uint64_t bytes = table.nbytes();
-  return {bytes - resident_memory(table.const_data_ptr(), bytes), results, 0};
+LastingBytes RunPlanner::lasting(std::uint64_t results, std::uint64_t results_per_token) const {
+  if (!device_.is_cpu()) return {nullptr, 0, 0};
+  return {&model_.word_table(), results, results_per_token};
 }
 
 LastingBytes RunPlanner::lasting(MatrixView<float> results) const {
@@ -79,7 +112,7 @@ RunPlan RunPlanner::plan(const LastingBytes& lasting) const {
   const std::int64_t wanted =
       options_.batch_tokens != 0 ? static_cast<std::int64_t>(options_.batch_tokens) : usual;
   std::uint64_t free = room();
-  if (free != 0) free -= std::min(free - 1, lasting.results);
+  if (free != 0) free -= std::min(free - 1, lasting.results());
   return plan_run(needs(free), wanted,
                   cpu ? (wide ? kWideChunkRows : kCpuChunkRows) : kDeviceChunkRows,
                   cpu ? threads_ : 1);
@@ -112,7 +145,7 @@ std::uint64_t RunPlanner::hidden_bytes() const {
 }
 
 EmbedPlan RunPlanner::foresee(const RunPlan& wide_plan, const TextSizes& sizes,
-                              const LastingBytes& lasting, std::int64_t met) const {
+                              const LastingBytes& lasting) const {
   const std::uint64_t free = room();
   const MemoryNeeds needs = this->needs(free);
   const RunPlan run = narrowed(wide_plan, needs, sizes.longest, sizes.total);
@@ -131,9 +164,7 @@ EmbedPlan RunPlanner::foresee(const RunPlan& wide_plan, const TextSizes& sizes,
   // A head's keys and values are laid out anew for each thread.
   plan.workspace = bytes.chunks + static_cast<std::uint64_t>(run.workers * sizes.longest * 2 *
                                                              model_.architecture().head_dim * 4);
-  const auto tokens = static_cast<std::uint64_t>(met);
-  plan.lasting = lasting.results + tokens * lasting.results_per_token +
-                 std::min(lasting.table, tokens * kFaultBytes);
+  plan.lasting = lasting.bytes();
   plan.held = held();
   plan.peak = plan.held + plan.activations + plan.workspace + plan.lasting;
   if (plan.streamed) {

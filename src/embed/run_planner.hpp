@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "embed/batch_planner.hpp"
 #include "knowmap/embedder.hpp"
@@ -20,10 +21,30 @@ TextSizes sizes_of(std::span<const std::int64_t> lengths);
 
 /// Memory that a run brings in and that stays: rows of the table of words, in a file
 /// that is mapped, as words are met; and what is given back.
-struct LastingBytes {
-  std::uint64_t table = 0;    ///< of the table of words, not in memory yet
-  std::uint64_t results = 0;  ///< not in memory yet
-  std::uint64_t results_per_token = 0;
+class LastingBytes {
+ public:
+  /// `table` (vocabulary, dim) where it lies in a mapped file; `results`: bytes of what is
+  /// given back and not in memory yet, at once or for each token.
+  LastingBytes(const at::Tensor* table, std::uint64_t results, std::uint64_t results_per_token);
+
+  void meet(std::span<const std::int32_t> ids);
+  /// As many tokens of which nothing is known.
+  void meet_any(std::uint64_t tokens);
+
+  std::uint64_t results() const { return results_; }
+  /// With all that has been met so far.
+  std::uint64_t bytes() const;
+
+ private:
+  std::uintptr_t table_ = 0;
+  std::uint64_t row_bytes_ = 0;
+  std::uint64_t missing_ = 0;  // of the table, at the start
+  std::uint64_t results_;
+  std::uint64_t results_per_token_;
+  std::uint64_t tokens_ = 0;
+  std::uint64_t unknown_ = 0;
+  std::vector<bool> met_;  // blocks of the table that come in together
+  std::uint64_t blocks_ = 0;
 };
 
 /// Lays runs of one model out in the memory that there is, and foresees what they take.
@@ -41,13 +62,13 @@ class RunPlanner {
   std::uint64_t held() const;
   /// `results`: where rows are written; or how many bytes they will have.
   LastingBytes lasting(MatrixView<float> results) const;
-  LastingBytes lasting(std::uint64_t results) const;
+  LastingBytes lasting(std::uint64_t results, std::uint64_t results_per_token = 0) const;
 
   RunPlan plan(const LastingBytes& lasting) const;
-  /// How a unit of such texts is run, and what it will take; `met`: tokens of the run
-  /// up to this unit's end.
-  EmbedPlan foresee(const RunPlan& wide_plan, const TextSizes& sizes, const LastingBytes& lasting,
-                    std::int64_t met) const;
+  /// How a unit of such texts is run, and what it will take; `lasting` has met what
+  /// the run meets up to this unit's end.
+  EmbedPlan foresee(const RunPlan& wide_plan, const TextSizes& sizes,
+                    const LastingBytes& lasting) const;
 
  private:
   /// What a run may take beside what is held; 0 = can't be told.

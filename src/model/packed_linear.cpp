@@ -5,6 +5,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/impl/alloc_cpu.h>
 #include <c10/util/Exception.h>
 #include <omp.h>
 
@@ -13,9 +14,9 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <thread>
 #include <tuple>
@@ -61,17 +62,51 @@ bool lacks_kernel(const std::exception& error) {
          std::string_view::npos;
 }
 
-constexpr std::int64_t kRoom = std::int64_t{1} << 20;
+/// Numbers of rows, up to the most that go through together, for which one shape's
+/// kernels have been made.
+class MadeKernels {
+ public:
+  bool has(std::int64_t rows) const {
+    const std::size_t i = place(rows);
+    return i < made_.size() && made_[i].load(std::memory_order_relaxed);
+  }
+  void add(std::int64_t rows) {
+    const std::size_t i = place(rows);
+    if (i < made_.size()) made_[i].store(true, std::memory_order_relaxed);
+  }
+
+ private:
+  static std::size_t place(std::int64_t rows) {
+    const std::int64_t step = kKernelRows.back();
+    return rows % step == 0 ? static_cast<std::size_t>(rows / step) : ~std::size_t{0};
+  }
+  std::array<std::atomic<bool>, 129> made_{};
+};
 
 /// What a kernel depends on beside the number of rows.
 using Shape = std::tuple<std::int64_t, std::int64_t, at::ScalarType, bool>;
 
-/// Whether no product of this shape has been made yet in this process.
-bool is_first_of(const Shape& shape) {
+MadeKernels& kernels_of(const Shape& shape) {
   static std::mutex mutex;
-  static std::set<Shape> met;
+  static std::map<Shape, MadeKernels> all;
   const std::lock_guard lock(mutex);
-  return met.insert(shape).second;
+  return all[shape];
+}
+
+// What oneDNN takes from the heap to look a kernel up (some 40 KiB were seen) and to
+// make one (690 KiB). It does not survive where that fails, so room is tried first.
+constexpr std::size_t kLookUpRoom = std::size_t{64} << 10;
+constexpr std::size_t kMakeRoom = std::size_t{1} << 20;
+
+void need_room(std::size_t bytes) { c10::free_cpu(c10::alloc_cpu(bytes)); }
+
+bool has_room(std::size_t bytes) {
+  try {
+    need_room(bytes);
+    return true;
+  } catch (const c10::Error&) {
+    return false;
+  }
 }
 
 /// Runs `work`, which makes kernels, on a thread of its own. oneDNN's assembler keeps an
@@ -116,11 +151,13 @@ class PackedLinear final : public Linear {
         weight_(laid_out(weight.contiguous())),
         bias_(bias),
         gelu_(activation == Activation::gelu),
-        fused_(gelu_ && weight.scalar_type() == at::kFloat) {
-    if (!is_first_of({out_, weight.size(1), weight.scalar_type(), fused_})) return;
+        fused_(gelu_ && weight.scalar_type() == at::kFloat),
+        kernels_(kernels_of({out_, weight.size(1), weight.scalar_type(), fused_})) {
+    if (kernels_.has(kKernelRows.back())) return;
     on_fresh_thread([&] {
       for (const std::int64_t rows : kKernelRows) {
         whole(at::zeros({rows, weight.size(1)}, weight.options()));
+        kernels_.add(rows);
       }
     });
   }
@@ -136,11 +173,12 @@ class PackedLinear final : public Linear {
 
  private:
   at::Tensor product(const at::Tensor& x) const {
-    // oneDNN does not survive where a malloc of its own fails as it looks a kernel up
-    // or makes one; ours, of more than it takes, may.
-    at::empty({kRoom}, at::kByte);
+    const std::int64_t rows = x.size(0);
+    if (!kernels_.has(rows) && !has_room(kMakeRoom)) return in_parts(x);
     try {
-      return whole(x);
+      at::Tensor y = whole(x);
+      kernels_.add(rows);
+      return y;
     } catch (const c10::Error&) {
       throw;  // an allocation of libtorch's, whose text would take memory to make
     } catch (const std::exception& error) {
@@ -153,7 +191,10 @@ class PackedLinear final : public Linear {
   bool can_make_kernel(const at::Tensor& x) const {
     if (left_out.load() > 0 && --left_out >= 0) return false;
     try {
-      on_fresh_thread([&] { whole(x); });
+      on_fresh_thread([&] {
+        need_room(kMakeRoom);
+        whole(x);
+      });
       return true;
     } catch (...) {
       left_out = kPause;
@@ -162,6 +203,7 @@ class PackedLinear final : public Linear {
   }
 
   at::Tensor whole(const at::Tensor& x) const {
+    need_room(kLookUpRoom);
     // oneDNN's GELU is exact, and costs a sixth of the product that it follows;
     // bfloat16 does not keep what a quicker one leaves out.
     std::optional<std::string_view> algorithm;
@@ -196,6 +238,7 @@ class PackedLinear final : public Linear {
   at::Tensor bias_;
   bool gelu_;
   bool fused_;  // GELU within the product
+  MadeKernels& kernels_;
 };
 
 class HalfLinear final : public Linear {

@@ -24,6 +24,7 @@ namespace knowmap {
 namespace {
 
 constexpr std::int64_t kRowMultiple = 16;
+constexpr std::int64_t kGatheredRows = 256;
 
 /// Rows from `first` on become like the one before them.
 void repeat_row_before(at::Tensor& x, std::int64_t first) {
@@ -135,31 +136,33 @@ class CpuBackend final : public Backend {
     const std::int64_t padded = (n + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
     at::Tensor out = at::empty({padded, dim}, dtype());
     const std::int32_t* ids = tokens.ids.data() + tokens.offsets.front();
-    if (!tables.norm) {
-      at::Tensor rows_of_ids = gather(tables.word, ids, n);
-      if (tables.scale != 1.0) rows_of_ids = rows_of_ids.to(at::kFloat).mul_(tables.scale);
-      out.narrow(0, 0, n).copy_(rows_of_ids);
-      repeat_row_before(out, n);
-      return out;
-    }
-    // The kernel reads float32 words where they lie; others are gathered first.
-    at::Tensor word = tables.word;
-    std::vector<std::int32_t> own_ids;
-    if (word.scalar_type() != at::kFloat) {
-      word = gather(word, ids, n).to(at::kFloat);
-      own_ids.resize(static_cast<std::size_t>(n));
-      std::iota(own_ids.begin(), own_ids.end(), 0);
-      ids = own_ids.data();
-    }
+    // The kernel reads float32 words where they lie; others are gathered first, so few
+    // at a time that they take no memory worth a plan.
+    const bool in_place = tables.norm && tables.word.scalar_type() == at::kFloat;
+    const std::int64_t step = in_place ? n : kGatheredRows;
     const at::Tensor nothing = at::zeros({dim}, at::kFloat);
     const bool placed = tables.position.defined();
     const std::vector<std::int32_t> positions =
         placed ? table_positions(tokens, tables) : std::vector<std::int32_t>(n, 0);
-    kernels_.embed(ids, positions.data(), static_cast<std::size_t>(n), floats(word),
-                   floats(placed ? tables.position : nothing),
-                   floats(tables.type.defined() ? tables.type : nothing), floats(tables.norm.gamma),
-                   floats(tables.norm.beta.defined() ? tables.norm.beta : nothing),
-                   static_cast<float>(tables.norm.eps), static_cast<std::size_t>(dim), rows(out));
+    std::vector<std::int32_t> in_order(static_cast<std::size_t>(in_place ? 0 : step));
+    std::iota(in_order.begin(), in_order.end(), 0);
+    for (std::int64_t begin = 0; begin < n; begin += step) {
+      const std::int64_t count = std::min(step, n - begin);
+      at::Tensor word = tables.word;
+      if (!in_place) word = gather(word, ids + begin, count).to(at::kFloat);
+      if (!tables.norm) {
+        if (tables.scale != 1.0) word.mul_(tables.scale);
+        out.narrow(0, begin, count).copy_(word);
+        continue;
+      }
+      kernels_.embed(
+          in_place ? ids : in_order.data(), positions.data() + begin,
+          static_cast<std::size_t>(count), floats(word), floats(placed ? tables.position : nothing),
+          floats(tables.type.defined() ? tables.type : nothing), floats(tables.norm.gamma),
+          floats(tables.norm.beta.defined() ? tables.norm.beta : nothing),
+          static_cast<float>(tables.norm.eps), static_cast<std::size_t>(dim),
+          rows(out) + begin * dim);
+    }
     repeat_row_before(out, n);
     return out;
   }

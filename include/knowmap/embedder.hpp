@@ -82,7 +82,7 @@ struct EmbedPlan {
   std::uint64_t layer = 0;      ///< one layer's weights
   bool streamed = false;
   std::uint64_t activations = 0;  ///< of all workers' tokens
-  std::uint64_t workspace = 0;    ///< of chunks and attention
+  std::uint64_t workspace = 0;    ///< of chunks, attention, and the products' kernels
   std::uint64_t lasting = 0;      ///< rows given back, and the word table's pages as they come in
   std::uint64_t held = 0;         ///< resident now, weights that are held included
   std::uint64_t peak = 0;         ///< the highest resident memory to be expected

@@ -23,8 +23,9 @@ why it is that one; ``streamed``: layers were read for each super-batch.
 _core.EmbedPlan.__doc__ = """How a run would be laid out in memory, in bytes.
 
 ``available`` for it, beside what is held; ``weights`` as held; ``layer``: one layer's; ``streamed``: two layers are
-held at a time; ``activations``, ``workspace``; ``lasting``: the rows given back, and the pages of the table of words that
-come in as words are met; ``held`` by the process now; ``peak``: the highest resident memory to be expected; ``batch_tokens``, ``super_batch_tokens``, ``chunk_rows``, ``workers``: counts.
+held at a time; ``activations``, ``workspace``; ``lasting``: the rows given back, and the pages of the table of words
+that come in as words are met; ``held`` by the process now; ``peak``: the highest resident memory to be expected;
+``batch_tokens``, ``super_batch_tokens``, ``chunk_rows``, ``workers``: counts.
 """
 
 _OUTPUTS = ("embeddings", "tokens", "int8", "uint8", "binary", "ubinary")
@@ -43,6 +44,8 @@ class Embedder:
         would bring the cosine below 0.995).
     max_seq_length: longest text in tokens, special tokens counted; None = what the model's files say.
     memory_limit: bytes that the engine plans for, weights included; None = what is free.
+    batch_tokens: tokens that go through the model together; None = what suits device and memory. The result does not
+        depend on it.
     threads: 0 = one for each core. The result does not depend on it.
     revision: a branch, a tag or a commit of a hub name; None = its main branch.
     residency: "auto" (all layers are held where they fit, else read layer by layer for many texts at a time),
@@ -52,16 +55,18 @@ class Embedder:
     """
 
     def __init__(self, model: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto",
-                 max_seq_length: int | None = None, memory_limit: int | None = None, threads: int = 0,
-                 residency: str = "auto", revision: str | None = None) -> None:
-        for name, value in (("max_seq_length", max_seq_length), ("memory_limit", memory_limit)):
+                 max_seq_length: int | None = None, memory_limit: int | None = None,
+                 batch_tokens: int | None = None, threads: int = 0, residency: str = "auto",
+                 revision: str | None = None) -> None:
+        for name, value in (("max_seq_length", max_seq_length), ("memory_limit", memory_limit),
+                            ("batch_tokens", batch_tokens)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, not {value}")
         self.model = os.fspath(model)
         self.folder = models.resolve(model, revision=revision)
         self._core = _core.Embedder(self.folder, device=device, precision=precision,
                                     max_seq_length=max_seq_length or 0, memory_limit=memory_limit or 0,
-                                    threads=threads, residency=residency)
+                                    batch_tokens=batch_tokens or 0, threads=threads, residency=residency)
         self.report: _core.EmbedReport = self._core.report
         self.resume: _core.ResumeReport | None = None
 

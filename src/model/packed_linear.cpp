@@ -93,10 +93,11 @@ MadeKernels& kernels_of(const Shape& shape) {
   return all[shape];
 }
 
-// What oneDNN takes from the heap to look a kernel up (some 40 KiB were seen) and to
-// make one (690 KiB). It does not survive where that fails, so room is tried first.
+// oneDNN takes some 40 KiB from the heap to look a kernel up, and does not survive where
+// that fails: room is tried first. One that it makes takes up to 690 KiB, part of it for
+// good; where little is left, that is for activations.
 constexpr std::size_t kLookUpRoom = std::size_t{64} << 10;
-constexpr std::size_t kMakeRoom = std::size_t{1} << 20;
+constexpr std::size_t kMakeRoom = std::size_t{16} << 20;
 
 void need_room(std::size_t bytes) { c10::free_cpu(c10::alloc_cpu(bytes)); }
 
@@ -112,14 +113,16 @@ bool has_room(std::size_t bytes) {
 /// Runs `work`, which makes kernels, on a thread of its own. oneDNN's assembler keeps an
 /// error for as long as its thread lives: where one kernel had no room, the same thread
 /// makes none again, even when memory is back. Kernels are kept by the number of threads
-/// that OpenMP offers, which is one wherever products are computed (`Workers`).
+/// that OpenMP offers, which is one wherever products are computed (`Workers`); it ends
+/// the process where it finds no memory for a thread, so room is tried before.
 template <class Work>
 void on_fresh_thread(const Work& work) {
   std::exception_ptr failure;
   std::thread([&] {
-    omp_set_num_threads(1);
-    const c10::InferenceMode no_gradients;
     try {
+      need_room(kMakeRoom);
+      omp_set_num_threads(1);
+      const c10::InferenceMode no_gradients;
       work();
     } catch (...) {
       failure = std::current_exception();
@@ -191,10 +194,7 @@ class PackedLinear final : public Linear {
   bool can_make_kernel(const at::Tensor& x) const {
     if (left_out.load() > 0 && --left_out >= 0) return false;
     try {
-      on_fresh_thread([&] {
-        need_room(kMakeRoom);
-        whole(x);
-      });
+      on_fresh_thread([&] { whole(x); });
       return true;
     } catch (...) {
       left_out = kPause;

@@ -28,6 +28,8 @@ def limit_memory(size: int) -> str:
     try:
         GROUP.mkdir(exist_ok=True)
         (GROUP / "memory.limit_in_bytes").write_text(str(size))
+        for count in ("memory.max_usage_in_bytes", "memory.failcnt"):  # an earlier run's
+            (GROUP / count).write_text("0")
         (GROUP / "cgroup.procs").write_text(str(os.getpid()))
         return "cgroup"
     except OSError:

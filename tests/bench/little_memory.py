@@ -2,11 +2,13 @@
 
     python tests/bench/little_memory.py --model FOLDER --articles articles.parquet --limit 1G
     python tests/bench/little_memory.py --model FOLDER --articles articles.parquet --squeeze 2M --texts 1000
+    python tests/bench/little_memory.py --model FOLDER --articles articles.parquet --squeeze=-64M --batch-tokens 16384
 
 --limit is set before anything is loaded: a memory control group (version 1) where one can be made, else RLIMIT_DATA.
 --squeeze takes memory away behind the plan's back, as another program would: once the run has begun, the process may
-have only so much more than it has then (RLIMIT_DATA), so allocations fail and batches are split. Rows are compared with
-those of an undisturbed run after it.
+have only so much more than it has then (RLIMIT_DATA; less than nothing: what it gives back it does not get again). With
+--batch-tokens so many that blocks go back to the system after each batch, allocations then fail and batches are split;
+with the usual ones the memory of the first serves all. Rows are compared with those of an undisturbed run after it.
 """
 
 from __future__ import annotations
@@ -41,13 +43,14 @@ def main() -> None:
     parser.add_argument("--texts", type=int)
     parser.add_argument("--limit")
     parser.add_argument("--squeeze")
+    parser.add_argument("--batch-tokens", type=int)
     args = parser.parse_args()
     how = limit_memory(size(args.limit)) if args.limit else None
 
     import knowmap as km
 
     texts = pq.read_table(args.articles, columns=["text"])["text"].to_pylist()[: args.texts]
-    embedder = km.Embedder(args.model, precision=args.precision)
+    embedder = km.Embedder(args.model, precision=args.precision, batch_tokens=args.batch_tokens)
     plan = embedder.plan(texts)
     squeezed = []
 

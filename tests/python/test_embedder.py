@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +138,8 @@ def test_wrong_models_and_options(model_folder, tmp_path):
         km.Embedder(model_folder, precision="int3")
     with pytest.raises(ValueError, match="max_seq_length"):
         km.Embedder(model_folder, max_seq_length=0)
+    with pytest.raises(ValueError, match="batch_tokens must be above 0"):
+        km.Embedder(model_folder, batch_tokens=-1)
 
 
 def test_a_model_folder_cut_short(model_folder, tmp_path):
@@ -203,3 +207,43 @@ def test_a_plan_is_for_the_texts_in_hand(model_folder, sample):
     report = embedder.report
     # Other tests' memory is held too, and may serve again: the bar itself is in tests/bench/memory_plan.py.
     assert report.planned_peak_bytes == pytest.approx(report.peak_bytes, rel=0.15)
+
+
+SQUEEZED = """
+import json, resource, sys
+import numpy as np
+import knowmap as km
+
+def limit(more):
+    status = open("/proc/self/status").read()
+    held = 1024 * int(status.split("VmData:")[1].split()[0])
+    resource.setrlimit(resource.RLIMIT_DATA, (held + more, resource.RLIM_INFINITY))
+
+texts = json.load(sys.stdin)
+embedder = km.Embedder(sys.argv[1], precision=sys.argv[2], batch_tokens=int(sys.argv[3]) or None)
+taken = []
+
+def take_away(*progress):
+    if not taken:
+        taken.append(limit(int(sys.argv[4])))
+
+rows = embedder.encode(texts, progress=take_away)
+backoffs = embedder.report.backoffs
+resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+again = embedder.encode(texts, progress=False)
+assert taken and np.array_equal(rows.view(np.uint32), again.view(np.uint32))
+assert embedder.report.backoffs == 0
+print(backoffs)
+"""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize(("batch_tokens", "more"), [(0, 0), (0, 2**21), (16384, -2**25)])
+def test_memory_that_another_program_takes_in_mid_run_costs_speed_alone(model_folder, sample, precision, batch_tokens,
+                                                                        more):
+    texts = [a["extract"] for a in sample[:200]]
+    done = subprocess.run([sys.executable, "-c", SQUEEZED, str(model_folder), precision, str(batch_tokens), str(more)],
+                          input=json.dumps(texts), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    if batch_tokens:  # large blocks go back to the system after each batch, so the next one's fail
+        assert int(done.stdout) > 0

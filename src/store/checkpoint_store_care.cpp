@@ -283,8 +283,8 @@ void CheckpointStore::export_hdf5(const std::filesystem::path& file,
     impl_->read(range, rows, hashes);
   };
   for (const auto& [stage, made_from] : stages()) {
-    if (auto result = get_stage(stage, made_from)) {
-      content.stages[stage] = {made_from, std::move(*result)};
+    if (auto shard = impl_->open_stage(store::stage_file_name(stage, made_from))) {
+      content.stages[stage] = std::make_shared<Shard>(std::move(*shard));
     }
   }
   store::export_file(content, file);

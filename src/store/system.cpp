@@ -26,6 +26,8 @@ std::string way_out(int error_number) {
     case ENOSPC:
     case EDQUOT:
       return "; nothing already committed is lost: free space and run again";
+    case EFBIG:
+      return "; no file may be so large there (the file system, or ulimit -f): choose another disk";
     case EMFILE:
     case ENFILE:
       return "; too many files are open: raise the limit (ulimit -n)";

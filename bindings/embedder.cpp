@@ -47,6 +47,7 @@ void register_embedder(py::module_& m) {
       .def_readonly("streamed", &EmbedPlan::streamed)
       .def_readonly("activations", &EmbedPlan::activations)
       .def_readonly("workspace", &EmbedPlan::workspace)
+      .def_readonly("lasting", &EmbedPlan::lasting)
       .def_readonly("held", &EmbedPlan::held)
       .def_readonly("peak", &EmbedPlan::peak)
       .def_readonly("batch_tokens", &EmbedPlan::batch_tokens)

@@ -83,6 +83,7 @@ struct EmbedPlan {
   bool streamed = false;
   std::uint64_t activations = 0;  ///< of all workers' tokens
   std::uint64_t workspace = 0;    ///< of chunks and attention
+  std::uint64_t lasting = 0;      ///< rows given back, and the word table's pages as they come in
   std::uint64_t held = 0;         ///< resident now, weights that are held included
   std::uint64_t peak = 0;         ///< the highest resident memory to be expected
   std::uint64_t batch_tokens = 0;

@@ -304,7 +304,7 @@ def _model_info(args: argparse.Namespace) -> dict[str, Any]:
     embedder = Embedder(args.model, precision=args.precision, memory_limit=args.memory_limit)
     plan = embedder.plan()
     sizes = {name: getattr(plan, name)
-             for name in ("weights", "layer", "activations", "workspace", "held", "peak", "available")}
+             for name in ("weights", "layer", "activations", "workspace", "lasting", "held", "peak", "available")}
     held = "two layers at a time" if plan.streamed else "all layers held"
     lines = [f"{args.model}: {embedder.dimension} numbers a text, up to {embedder.max_seq_length} tokens, "
              f"{embedder.precision} on {embedder.device}; {held}",

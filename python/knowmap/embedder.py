@@ -23,8 +23,8 @@ why it is that one; ``streamed``: layers were read for each super-batch.
 _core.EmbedPlan.__doc__ = """How a run would be laid out in memory, in bytes.
 
 ``available`` for it, beside what is held; ``weights`` as held; ``layer``: one layer's; ``streamed``: two layers are
-held at a time; ``activations``, ``workspace``; ``held`` by the process now; ``peak``: the highest resident memory to be
-expected; ``batch_tokens``, ``super_batch_tokens``, ``chunk_rows``, ``workers``: counts.
+held at a time; ``activations``, ``workspace``; ``lasting``: the rows given back, and the pages of the table of words that
+come in as words are met; ``held`` by the process now; ``peak``: the highest resident memory to be expected; ``batch_tokens``, ``super_batch_tokens``, ``chunk_rows``, ``workers``: counts.
 """
 
 _OUTPUTS = ("embeddings", "tokens", "int8", "uint8", "binary", "ubinary")

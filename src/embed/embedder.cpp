@@ -15,6 +15,7 @@
 #include "embed/device.hpp"
 #include "embed/int8_choice.hpp"
 #include "embed/probe_texts.hpp"
+#include "embed/run_planner.hpp"
 #include "embed/streamed_run.hpp"
 #include "embed/units.hpp"
 #include "knowmap/error.hpp"
@@ -31,17 +32,7 @@ namespace knowmap {
 
 namespace {
 
-// On a CPU a worker's batch need only fill the multiplication's blocks; on a
-// device it must keep thousands of lanes busy.
-constexpr std::int64_t kCpuBatchTokens = 512;
-constexpr std::int64_t kDeviceBatchTokens = 16384;
-constexpr std::int64_t kCpuChunkRows = 256;
-// Where a layer's weights are far larger than the caches, each reading of them
-// must serve more rows.
-constexpr std::int64_t kWideHidden = 2048;
-constexpr std::int64_t kWideBatchTokens = 1024;
-constexpr std::int64_t kWideChunkRows = 512;
-constexpr std::int64_t kDeviceChunkRows = 16384;
+constexpr std::int64_t kProbeChunkRows = 256;
 
 // Lowest cosines to float32 that 8-bit products may cost.
 constexpr double kAutomaticCosine = 0.999;
@@ -60,21 +51,6 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
-
-/// What a unit's texts are like, in tokens.
-struct TextSizes {
-  std::int64_t longest = 0;
-  std::int64_t total = 0;
-};
-
-TextSizes sizes_of(const std::vector<std::int64_t>& lengths) {
-  TextSizes sizes;
-  for (const std::int64_t length : lengths) {
-    sizes.longest = std::max(sizes.longest, length);
-    sizes.total += length;
-  }
-  return sizes;
-}
 
 /// Pooling and what follows it, as a fingerprint tells it.
 std::string modules_text(const SentenceModules& modules) {
@@ -158,6 +134,7 @@ struct Embedder::Impl {
   Fingerprint fingerprint;
   EmbedReport report;
   std::uint64_t held_at_start = 0;  // of the run in hand
+  LastingBytes lasting;             // of it too
 
   EncodeOptions encode;
   std::string prompt;
@@ -170,95 +147,7 @@ struct Embedder::Impl {
     return encode.truncate_dim != 0 ? encode.truncate_dim : head->dimension();
   }
 
-  bool wide() const { return device.is_cpu() && files.config.hidden_size >= kWideHidden; }
-
-  /// What a run may take beside what the process holds.
-  std::uint64_t room() const {
-    const bool cpu = device.is_cpu();
-    std::uint64_t available = free_memory(device);
-    if (options.memory_limit != 0) {
-      // The limit is for all of it: what the process holds already counts.
-      const std::uint64_t held = cpu ? resident_memory() : model->weight_bytes();
-      const std::uint64_t left =
-          options.memory_limit > held ? options.memory_limit - held : std::uint64_t{1};
-      available = available == 0 ? left : std::min(available, left);
-    }
-    return available;
-  }
-
-  RunPlan plan() const {
-    const bool cpu = device.is_cpu();
-    const std::int64_t usual = wide() ? kWideBatchTokens : kCpuBatchTokens;
-    const std::int64_t wanted = options.batch_tokens != 0
-                                    ? static_cast<std::int64_t>(options.batch_tokens)
-                                    : (cpu ? usual : kDeviceBatchTokens);
-    return plan_run(needs(room()), wanted,
-                    cpu ? (wide() ? kWideChunkRows : kCpuChunkRows) : kDeviceChunkRows,
-                    cpu ? workers->size() : 1);
-  }
-
-  /// What activations need, and what of `free` is there for them.
-  MemoryNeeds needs(std::uint64_t free) const {
-    MemoryNeeds needs{free, model->bytes_per_token(), model->bytes_per_chunk_row()};
-    if (model->resident()) return needs;
-    // Two layers come, and what making one ready takes.
-    const std::uint64_t layers = 3 * model->layer_bytes();
-    if (needs.available != 0) {
-      needs.available = needs.available > layers ? needs.available - layers : std::uint64_t{1};
-    }
-    needs.bytes_per_token += hidden_bytes();  // as they were before the layer
-    return needs;
-  }
-
-  /// Tokens whose hidden states are held while layers come and go, beside the batches in
-  /// hand, which take `busy`.
-  std::int64_t super_batch_tokens(const RunPlan& plan, const MemoryNeeds& needs,
-                                  const RunBytes& busy, std::int64_t longest) const {
-    if (needs.available == 0) return kUnitTokens;
-    const std::uint64_t batches = busy.activations + busy.chunks;
-    const std::uint64_t left = needs.available > batches ? needs.available - batches : 0;
-    return std::max(std::max(plan.batch_tokens, longest),
-                    static_cast<std::int64_t>(left / 2 / hidden_bytes()));
-  }
-  std::uint64_t hidden_bytes() const {
-    return static_cast<std::uint64_t>(files.config.hidden_size) *
-           at::elementSize(model->backend().dtype());
-  }
-  std::uint64_t held() const { return device.is_cpu() ? resident_memory() : model->weight_bytes(); }
-
-  /// How a unit of such texts is run, and what it will take.
-  EmbedPlan foresee(const RunPlan& wide_plan, const TextSizes& sizes) const {
-    const std::uint64_t free = room();
-    const MemoryNeeds needs = this->needs(free);
-    const RunPlan run = narrowed(wide_plan, needs, sizes.longest, sizes.total);
-    const RunBytes bytes = bytes_of(run, needs, sizes.longest, sizes.total);
-    EmbedPlan plan;
-    plan.available = free;
-    plan.layer = model->layer_bytes();
-    plan.streamed = !model->resident();
-    const auto layers = static_cast<std::uint64_t>(model->layers());
-    plan.weights = model->weight_bytes();
-    if (plan.streamed) plan.weights -= (layers - std::min<std::uint64_t>(2, layers)) * plan.layer;
-    plan.batch_tokens = static_cast<std::uint64_t>(run.batch_tokens);
-    plan.chunk_rows = static_cast<std::uint64_t>(run.chunk_rows);
-    plan.workers = run.workers;
-    plan.activations = bytes.activations;
-    // A head's keys and values are laid out anew for each thread.
-    plan.workspace = bytes.chunks + static_cast<std::uint64_t>(run.workers * sizes.longest * 2 *
-                                                               files.config.head_dim * 4);
-    plan.held = held();
-    plan.peak = plan.held + plan.activations + plan.workspace;
-    if (plan.streamed) {
-      const std::int64_t super_batch = super_batch_tokens(run, needs, bytes, sizes.longest);
-      plan.super_batch_tokens = static_cast<std::uint64_t>(super_batch);
-      const std::uint64_t hidden =
-          static_cast<std::uint64_t>(std::min(super_batch, sizes.total)) * hidden_bytes();
-      plan.activations += hidden;
-      plan.workspace += plan.layer;  // what making one ready takes
-      plan.peak += hidden + 3 * plan.layer;
-    }
-    return plan;
-  }
+  RunPlanner planner() const { return RunPlanner(device, options, *model, workers->size()); }
 
   /// Takes the hidden states of some of a unit's texts.
   using Sink = std::function<void(const at::Tensor& hidden, const PackedTokens& packed,
@@ -299,9 +188,9 @@ struct Embedder::Impl {
 
   /// The probe texts' embeddings, batches being the same whatever the machine.
   Matrix embed_probe() {
-    fixed_plan = RunPlan{kCpuBatchTokens, kCpuChunkRows, workers->size()};
+    fixed_plan = RunPlan{kCpuBatchTokens, kProbeChunkRows, workers->size()};
     Matrix rows(probe_texts().size(), dimension());
-    run(probe_texts(), {}, into(rows));
+    run(probe_texts(), {}, planner().lasting(0), into(rows));
     fixed_plan.reset();
     report = {};
     return rows;
@@ -325,8 +214,8 @@ struct Embedder::Impl {
                    Monitor& monitor) {
     const std::vector<std::int64_t> lengths = lengths_of(tokens);
     check_ids(tokens.ids);
-    const TextSizes sizes = sizes_of(lengths);
-    const EmbedPlan foreseen = foresee(wide_plan, sizes);
+    const EmbedPlan foreseen = planner().foresee(wide_plan, sizes_of(lengths), lasting,
+                                                 static_cast<std::int64_t>(report.tokens));
     const std::uint64_t added = foreseen.peak - foreseen.held;
     report.planned_peak_bytes = std::max(report.planned_peak_bytes, held_at_start + added);
     RunPlan plan = wide_plan;
@@ -435,10 +324,12 @@ struct Embedder::Impl {
   /// Tokenises and computes unit by unit; `sink_of(begin)` takes what belongs to
   /// the texts from `begin` on.
   void run(std::span<const std::string_view> texts, const ProgressCallback& progress,
+           const LastingBytes& lasting_bytes,
            const std::function<Sink(std::size_t begin)>& sink_of) {
     const auto start = std::chrono::steady_clock::now();
     reset_peak_memory();
-    const RunPlan run_plan = fixed_plan ? *fixed_plan : plan();
+    lasting = lasting_bytes;
+    const RunPlan run_plan = fixed_plan ? *fixed_plan : planner().plan(lasting);
     report = {};
     report.texts = texts.size();
     report.batch_tokens_planned = static_cast<std::uint64_t>(run_plan.batch_tokens);
@@ -448,7 +339,7 @@ struct Embedder::Impl {
     if (precision == Precision::float16 && device.is_cpu()) report.precision += " weights, float32";
     report.precision_reason = precision_reason;
     report.streamed = !model->resident();
-    held_at_start = held();
+    held_at_start = planner().held();
     Monitor monitor(progress, "embed", texts.size(), "texts");
     for (const auto& [begin, end] : cut_units(texts, max_length, kUnitTokens)) {
       const TokenBatch tokens = tokenize(texts.subspan(begin, end - begin));
@@ -477,17 +368,6 @@ struct Embedder::Impl {
     const auto differ = std::mismatch(empty.begin(), empty.end(), full.begin(), full.end());
     special_before = static_cast<std::size_t>(differ.first - empty.begin());
     special_after = empty.size() - special_before;
-  }
-
-  /// Whether all layers are to be held: as wished, else where they leave a third
-  /// of the room to activations and to what can't be known.
-  bool holds_layers() const {
-    if (options.residency != Residency::automatic) {
-      return options.residency == Residency::resident;
-    }
-    const std::uint64_t layers = static_cast<std::uint64_t>(model->layers()) * model->layer_bytes();
-    const std::uint64_t available = room();
-    return available == 0 || layers <= available / 3 * 2;
   }
 
   void set_encode(const EncodeOptions& wanted) {
@@ -569,7 +449,7 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   s.precision_reason = options.precision == Precision::automatic
                            ? "the fastest here without products in 8 bits"
                            : "asked for";
-  if (!s.holds_layers()) {
+  if (!s.planner().holds_layers()) {
     if (options.precision == Precision::int8) {
       throw std::invalid_argument(
           "precision 'int8' needs the whole model in memory, and its layers do not fit; take "
@@ -615,14 +495,17 @@ void Embedder::encode_into(std::span<const std::string_view> texts, MatrixView<f
                                 std::to_string(dimension()) + "), got (" +
                                 std::to_string(out.rows) + ", " + std::to_string(out.cols) + ")");
   }
-  s.run(texts, progress, s.into(out));
+  s.run(texts, progress, s.planner().lasting(out), s.into(out));
 }
 
 std::vector<Matrix> Embedder::encode_tokens(std::span<const std::string_view> texts,
                                             const ProgressCallback& progress) {
   Impl& s = *impl_;
   std::vector<Matrix> result(texts.size());
-  s.run(texts, progress, [&](std::size_t begin) -> Impl::Sink {
+  LastingBytes lasting = s.planner().lasting(0);
+  lasting.results_per_token =
+      static_cast<std::uint64_t>(s.files.config.hidden_size) * sizeof(float);
+  s.run(texts, progress, lasting, [&](std::size_t begin) -> Impl::Sink {
     return [&result, begin](const at::Tensor& hidden, const PackedTokens& packed,
                             std::span<const std::size_t> positions) {
       const at::Tensor rows = hidden.to(at::kCPU, at::kFloat).contiguous();
@@ -647,17 +530,24 @@ const std::map<std::string, std::string>& Embedder::prompts() const {
 }
 
 EmbedPlan Embedder::plan() const {
+  const RunPlanner planner = impl_->planner();
+  const LastingBytes lasting = planner.lasting(0);
   const auto longest = static_cast<std::int64_t>(impl_->max_length);
-  return impl_->foresee(impl_->plan(), {longest, std::max<std::int64_t>(longest, kUnitTokens)});
+  const TextSizes sizes{longest, std::max<std::int64_t>(longest, kUnitTokens)};
+  return planner.foresee(planner.plan(lasting), sizes, lasting, sizes.total);
 }
 
 EmbedPlan Embedder::plan(std::span<const std::string_view> texts) const {
   const Impl& s = *impl_;
-  const RunPlan run = s.plan();
-  EmbedPlan highest = s.foresee(run, {});
+  const RunPlanner planner = s.planner();
+  const LastingBytes lasting = planner.lasting(texts.size() * dimension() * sizeof(float));
+  const RunPlan run = planner.plan(lasting);
+  EmbedPlan highest = planner.foresee(run, {}, lasting, 0);
+  std::int64_t met = 0;
   for (const auto& [begin, end] : cut_units(texts, s.max_length, kUnitTokens)) {
-    const EmbedPlan unit =
-        s.foresee(run, sizes_of(s.lengths_of(s.tokenize(texts.subspan(begin, end - begin)))));
+    const TextSizes sizes = sizes_of(s.lengths_of(s.tokenize(texts.subspan(begin, end - begin))));
+    met += sizes.total;
+    const EmbedPlan unit = planner.foresee(run, sizes, lasting, met);
     if (unit.peak >= highest.peak) highest = unit;
   }
   return highest;

@@ -167,12 +167,8 @@ std::unique_ptr<Backend> make_switchable_cpu_backend(at::ScalarType dtype,
                                                      std::vector<SwitchableLinear*>& linears,
                                                      const ChannelSizes& sizes);
 
-/// Seconds that `linear` takes for some hundred rows of `in` numbers on the calling
-/// thread (to which OpenMP should leave one core): the best of some times.
-double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype);
 /// Whether this machine's bfloat16 products are quicker than its float32 ones: it
-/// has arithmetic for them, the instructions that KNOWMAP_MAX_ISA allows include
-/// it, and once a process a product in each is timed.
+/// has arithmetic for them, and the instructions that KNOWMAP_MAX_ISA allows include it.
 bool bfloat16_is_fast();
 
 }  // namespace knowmap

@@ -1,24 +1,20 @@
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <numeric>
 #include <optional>
-#include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "model/backend.hpp"
 #include "model/cpu_kernels.hpp"
 #include "model/int8_linear.hpp"
+#include "model/packed_linear.hpp"
 #include "model/positions.hpp"
 #include "model/row_kernels.hpp"
 #include "support/isa.hpp"
@@ -27,31 +23,6 @@ namespace knowmap {
 
 namespace {
 
-// libtorch's prepacked oneDNN linears are registered operators without a C++
-// header; the dispatcher checks these signatures when they are looked up.
-using ReorderWeight = at::Tensor(const at::Tensor&, std::optional<c10::SymInt>);
-using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
-                                   const std::optional<at::Tensor>&, std::string_view,
-                                   c10::List<std::optional<at::Scalar>>,
-                                   std::optional<std::string_view>);
-
-const auto& reorder_weight() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
-                             .typed<ReorderWeight>();
-  return op;
-}
-
-const auto& linear_pointwise() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-                             .typed<LinearPointwise>();
-  return op;
-}
-
-// Rows for which weights are laid out, and the most that go through a linear at
-// once: with them the widest activation stays in a core's second-level cache.
-constexpr std::int64_t kRows = 256;
 constexpr std::int64_t kRowMultiple = 16;
 
 /// Rows from `first` on become like the one before them.
@@ -62,56 +33,6 @@ void repeat_row_before(at::Tensor& x, std::int64_t first) {
     std::memcpy(row, row - step, static_cast<std::size_t>(x.size(1) * x.element_size()));
   }
 }
-
-template <class T>
-class PackedLinear final : public Linear {
- public:
-  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
-      : weight_(reorder_weight().call(weight.contiguous(), c10::SymInt(kRows))),
-        bias_(bias),
-        activation_(activation) {}
-
-  at::Tensor operator()(const at::Tensor& x) const override {
-    if (activation_ == Activation::none) return product(x, "none", std::nullopt);
-    // oneDNN's GELU is exact, and costs a sixth of the product that it follows;
-    // bfloat16 does not keep what a quicker one leaves out.
-    if constexpr (std::is_same_v<T, float>) return product(x, "gelu", "none");
-    at::Tensor y = product(x, "none", std::nullopt);
-    cpu_kernels<T>().gelu(static_cast<T*>(y.data_ptr()), static_cast<std::size_t>(y.numel()));
-    return y;
-  }
-
- private:
-  at::Tensor product(const at::Tensor& x, std::string_view after,
-                     std::optional<std::string_view> algorithm) const {
-    return linear_pointwise().call(x, weight_, bias_, after, c10::List<std::optional<at::Scalar>>(),
-                                   algorithm);
-  }
-
-  at::Tensor weight_;
-  at::Tensor bias_;
-  Activation activation_;
-};
-
-/// Weights held in 16 bits and brought to float32 as they are used: half the
-/// memory, for the price of reading them once for each product. For fp16 on
-/// processors without arithmetic for it.
-class HalfLinear final : public Linear {
- public:
-  HalfLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
-      : weight_(weight.to(at::kHalf).contiguous()),
-        bias_(bias.to(at::kFloat)),
-        activation_(activation) {}
-
-  at::Tensor operator()(const at::Tensor& x) const override {
-    return PackedLinear<float>(weight_.to(at::kFloat), bias_, activation_)(x);
-  }
-
- private:
-  at::Tensor weight_;
-  at::Tensor bias_;
-  Activation activation_;
-};
 
 template <class T>
 constexpr at::ScalarType kDtype = at::kFloat;
@@ -197,8 +118,8 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                  Activation activation, std::size_t number) const override {
-    if (half_weights_) return std::make_unique<HalfLinear>(weight, bias, activation);
-    auto own = std::make_unique<PackedLinear<T>>(weight.to(dtype()), bias.to(dtype()), activation);
+    if (half_weights_) return make_half_linear(weight, bias, activation);
+    auto own = make_packed_linear(weight.to(dtype()), bias.to(dtype()), activation);
     if (watched_ != nullptr) return make_watched_linear(std::move(own), watched_->at(number));
     if (switchable_ == nullptr) return own;
     auto both = make_switchable_linear(
@@ -371,20 +292,6 @@ std::unique_ptr<Backend> make_switchable_cpu_backend(at::ScalarType dtype,
                                                      std::vector<SwitchableLinear*>& linears,
                                                      const ChannelSizes& sizes) {
   return make(dtype, &linears, &sizes);
-}
-
-double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype) {
-  constexpr int kTimes = 7;
-  const at::Tensor x = at::ones({kRows, in}, dtype);
-  double best = 0;
-  for (int i = 0; i <= kTimes; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    linear(x);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    // The first makes the kernel.
-    if (i > 0 && (i == 1 || taken.count() < best)) best = taken.count();
-  }
-  return best;
 }
 
 bool bfloat16_is_fast() {

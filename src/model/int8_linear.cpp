@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "model/int8_kernels.hpp"
+#include "model/packed_linear.hpp"
 
 namespace knowmap {
 

@@ -64,6 +64,8 @@ class Transformer {
   std::uint64_t layer_bytes() const;
   std::uint64_t weight_bytes() const;
 
+  /// (vocabulary, hidden_size); on a CPU where it lies in the file.
+  const at::Tensor& word_table() const { return tables_.word; }
   std::int64_t layers() const { return architecture_.layers; }
   /// Linear products: `Backend::linear` numbers them from 0.
   std::size_t products() const { return kLayerProducts * static_cast<std::size_t>(layers()); }

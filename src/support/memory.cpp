@@ -1,5 +1,6 @@
 #include "support/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace knowmap {
 
@@ -123,6 +125,33 @@ std::uint64_t resident_memory() {
   std::uint64_t resident = 0;
   if (!(in >> total >> resident)) return 0;
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t resident_memory(const void* begin, std::uint64_t bytes) {
+  if (bytes == 0) return 0;
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(begin);
+  const std::uint64_t from = first / page;
+  const std::uint64_t to = (first + bytes + page - 1) / page;
+  // One word a page; the highest bit: present.
+  const int map = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (map < 0) return 0;
+  constexpr std::uint64_t kPages = 8192;
+  std::vector<std::uint64_t> words(std::min(to - from, kPages));
+  std::uint64_t present = 0;
+  for (std::uint64_t at = from; at < to;) {
+    const std::uint64_t size = std::min(to - at, kPages) * sizeof(std::uint64_t);
+    const auto place = static_cast<off_t>(at * sizeof(std::uint64_t));
+    if (::pread(map, words.data(), size, place) != static_cast<ssize_t>(size)) {
+      present = 0;
+      break;
+    }
+    const std::uint64_t count = size / sizeof(std::uint64_t);
+    for (std::uint64_t i = 0; i < count; ++i) present += words[i] >> 63;
+    at += count;
+  }
+  ::close(map);
+  return std::min(bytes, present * page);
 }
 
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }

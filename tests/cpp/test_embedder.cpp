@@ -40,6 +40,7 @@ class FailingAllocator final : public c10::Allocator {
 
   /// Ways in which allocations fail, on all devices that there are.
   static constexpr std::int64_t kKinds = 8;
+  static constexpr std::int64_t kKernel = 5;
 
   /// Allocations numbered from 0 anew; those for which `fail` says so fail, in one
   /// way or (-1) in each by turns.
@@ -68,7 +69,7 @@ class FailingAllocator final : public c10::Allocator {
       case 4:
         throw std::runtime_error(
             "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate");
-      case 5:
+      case kKernel:
         throw std::runtime_error("could not create a primitive");
       case 6:
         throw std::runtime_error("DefaultCPUAllocator: not enough memory: you tried to allocate");
@@ -199,9 +200,15 @@ TEST_F(EmbedderTest, AFailureAtAnyAllocationLeavesTheSameRows) {
     const std::int64_t failures = allocator().failures();
     allocator().arm(nullptr);
     ASSERT_TRUE(equal(expected, rows)) << "allocation " << at;
-    // How many there are depends on how many threads help at the time.
-    ASSERT_EQ(embedder.report().backoffs, static_cast<std::uint64_t>(failures))
+    // How many there are depends on how many threads help at the time. A kernel that
+    // can't be made is done without.
+    const bool kernel = i % FailingAllocator::kKinds == FailingAllocator::kKernel;
+    ASSERT_LE(embedder.report().backoffs, static_cast<std::uint64_t>(failures))
         << "allocation " << at;
+    if (!kernel) {
+      ASSERT_EQ(embedder.report().backoffs, static_cast<std::uint64_t>(failures))
+          << "allocation " << at;
+    }
     failed += failures;
   }
   EXPECT_GT(failed, allocations * FailingAllocator::kKinds * 3 / 4);
@@ -258,7 +265,9 @@ TEST_F(EmbedderTest, LayerByLayerGivesTheSameBytesInTheLeastMemory) {
   const EmbedPlan plan = streamed.plan(texts_);
   EXPECT_TRUE(plan.streamed);
   EXPECT_LT(plan.activations, widest.activations) << "what these texts need, not any";
-  EXPECT_EQ(plan.peak, plan.held + plan.activations + plan.workspace + 2 * plan.layer);
+  EXPECT_EQ(plan.peak,
+            plan.held + plan.activations + plan.workspace + plan.lasting + 2 * plan.layer);
+  EXPECT_GE(plan.lasting, expected.size() * sizeof(float)) << "rows are given back";
   EXPECT_GE(streamed.report().planned_peak_bytes, plan.peak - plan.held);
 
   // As an allocation of the run fails, whichever it is, reading a layer included.

@@ -1,4 +1,6 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "knowmap/error.hpp"
+#include "support/memory.hpp"
 #include "support/parallel.hpp"
 #include "support/random.hpp"
 #include "support/team.hpp"
@@ -145,6 +148,21 @@ TEST(Team, HelpEndsAtOnceWhereNobodyIsBusy) {
   team.help();
   team.run_ranges(3, 1, [](std::size_t, std::size_t) {});
   run_ranges(nullptr, 3, 1, [](std::size_t begin, std::size_t end) { EXPECT_EQ(end, begin + 1); });
+}
+
+TEST(Memory, PagesCountOnceTheyAreTouched) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t bytes = 10000 * page;
+  void* const begin =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(begin, MAP_FAILED);
+  ::madvise(begin, bytes, MADV_NOHUGEPAGE);
+  EXPECT_EQ(resident_memory(begin, bytes), 0U);
+  for (const std::size_t i : {0, 1, 8191, 8192, 9999}) static_cast<char*>(begin)[i * page] = 1;
+  EXPECT_EQ(resident_memory(begin, bytes), 5 * page);
+  EXPECT_EQ(resident_memory(static_cast<char*>(begin) + 10, 8), 8U);
+  EXPECT_EQ(resident_memory(begin, 0), 0U);
+  ::munmap(begin, bytes);
 }
 
 TEST(Random, BitsDependOnEveryPartOfTheKey) {

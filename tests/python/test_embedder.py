@@ -198,6 +198,7 @@ def test_a_plan_is_for_the_texts_in_hand(model_folder, sample):
     texts = [a["extract"] for a in sample[:50]]
     some, one, any_texts = embedder.plan(texts), embedder.plan(["word"]), embedder.plan()
     assert one.activations < some.activations <= any_texts.activations
+    assert some.lasting - one.lasting >= 49 * embedder.dimension * 4  # rows given back
     embedder.encode(texts, progress=False)
     report = embedder.report
     # Other tests' memory is held too, and may serve again: the bar itself is in tests/bench/memory_plan.py.

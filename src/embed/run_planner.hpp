@@ -1,0 +1,69 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <span>
+
+#include "embed/batch_planner.hpp"
+#include "knowmap/embedder.hpp"
+#include "model/transformer.hpp"
+
+namespace knowmap {
+
+/// What a unit's texts are like, in tokens.
+struct TextSizes {
+  std::int64_t longest = 0;
+  std::int64_t total = 0;
+};
+TextSizes sizes_of(std::span<const std::int64_t> lengths);
+
+/// Memory that a run brings in and that stays: rows of the table of words, in a file
+/// that is mapped, as words are met; and what is given back.
+struct LastingBytes {
+  std::uint64_t table = 0;    ///< of the table of words, not in memory yet
+  std::uint64_t results = 0;  ///< not in memory yet
+  std::uint64_t results_per_token = 0;
+};
+
+/// Lays runs of one model out in the memory that there is, and foresees what they take.
+class RunPlanner {
+ public:
+  /// All outlive it; `threads` compute.
+  RunPlanner(c10::Device device, const EmbedderOptions& options, const Transformer& model,
+             int threads)
+      : device_(device), options_(options), model_(model), threads_(threads) {}
+
+  /// Whether all layers are to be held: as wished, else where they leave a third
+  /// of the room to activations and to what can't be known.
+  bool holds_layers() const;
+  /// Bytes held now: the process's, or the model's on another device.
+  std::uint64_t held() const;
+  /// `results`: where rows are written; or how many bytes they will have.
+  LastingBytes lasting(MatrixView<float> results) const;
+  LastingBytes lasting(std::uint64_t results) const;
+
+  RunPlan plan(const LastingBytes& lasting) const;
+  /// How a unit of such texts is run, and what it will take; `met`: tokens of the run
+  /// up to this unit's end.
+  EmbedPlan foresee(const RunPlan& wide_plan, const TextSizes& sizes, const LastingBytes& lasting,
+                    std::int64_t met) const;
+
+ private:
+  /// What a run may take beside what is held; 0 = can't be told.
+  std::uint64_t room() const;
+  /// What activations need, and what of `free` is there for them.
+  MemoryNeeds needs(std::uint64_t free) const;
+  /// Tokens whose hidden states are held while layers come and go, beside the batches
+  /// in hand, which take `busy`.
+  std::int64_t super_batch_tokens(const RunPlan& plan, const MemoryNeeds& needs,
+                                  const RunBytes& busy, std::int64_t longest) const;
+  std::uint64_t hidden_bytes() const;
+
+  c10::Device device_;
+  const EmbedderOptions& options_;
+  const Transformer& model_;
+  int threads_;
+};
+
+}  // namespace knowmap

@@ -1,0 +1,244 @@
+#include "model/packed_linear.hpp"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <thread>
+#include <tuple>
+
+#include "model/cpu_kernels.hpp"
+
+namespace knowmap {
+
+namespace {
+
+// libtorch's prepacked oneDNN linears are registered operators without a C++
+// header; the dispatcher checks these signatures when they are looked up.
+using ReorderWeight = at::Tensor(const at::Tensor&, std::optional<c10::SymInt>);
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
+                                   const std::optional<at::Tensor>&, std::string_view,
+                                   c10::List<std::optional<at::Scalar>>,
+                                   std::optional<std::string_view>);
+
+const auto& reorder_weight() {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
+                             .typed<ReorderWeight>();
+  return op;
+}
+
+const auto& linear_pointwise() {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+                             .typed<LinearPointwise>();
+  return op;
+}
+
+constexpr std::int64_t kRows = 256;  // for which weights are laid out
+
+/// Numbers of rows whose kernels are there from the start: any number is a sum of
+/// these, the last part filled up.
+constexpr std::array<std::int64_t, 3> kKernelRows = {256, 64, 16};
+
+/// oneDNN tells no cause. Where there is another than memory, the kernels of
+/// `kKernelRows` could not be made either, and loading said so.
+bool lacks_kernel(const std::exception& error) {
+  return std::string_view(error.what()).find("could not create a primitive") !=
+         std::string_view::npos;
+}
+
+constexpr std::int64_t kRoom = std::int64_t{1} << 20;
+
+/// What a kernel depends on beside the number of rows.
+using Shape = std::tuple<std::int64_t, std::int64_t, at::ScalarType, bool>;
+
+/// Whether no product of this shape has been made yet in this process.
+bool is_first_of(const Shape& shape) {
+  static std::mutex mutex;
+  static std::set<Shape> met;
+  const std::lock_guard lock(mutex);
+  return met.insert(shape).second;
+}
+
+/// Runs `work`, which makes kernels, on a thread of its own. oneDNN's assembler keeps an
+/// error for as long as its thread lives: where one kernel had no room, the same thread
+/// makes none again, even when memory is back. Kernels are kept by the number of threads
+/// that OpenMP offers, which is one wherever products are computed (`Workers`).
+template <class Work>
+void on_fresh_thread(const Work& work) {
+  std::exception_ptr failure;
+  std::thread([&] {
+    omp_set_num_threads(1);
+    const c10::InferenceMode no_gradients;
+    try {
+      work();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+at::Tensor laid_out(const at::Tensor& weight) {
+  at::Tensor result;
+  const auto reorder = [&] { result = reorder_weight().call(weight, c10::SymInt(kRows)); };
+  try {
+    reorder();
+  } catch (const std::exception& error) {
+    if (!lacks_kernel(error)) throw;
+    on_fresh_thread(reorder);
+  }
+  return result;
+}
+
+/// Attempts to make a kernel that are left out after one that failed.
+constexpr int kPause = 64;
+std::atomic<int> left_out{0};
+
+class PackedLinear final : public Linear {
+ public:
+  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
+      : out_(weight.size(0)),
+        weight_(laid_out(weight.contiguous())),
+        bias_(bias),
+        gelu_(activation == Activation::gelu),
+        fused_(gelu_ && weight.scalar_type() == at::kFloat) {
+    if (!is_first_of({out_, weight.size(1), weight.scalar_type(), fused_})) return;
+    on_fresh_thread([&] {
+      for (const std::int64_t rows : kKernelRows) {
+        whole(at::zeros({rows, weight.size(1)}, weight.options()));
+      }
+    });
+  }
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    at::Tensor y = product(x);
+    if (gelu_ && !fused_) {
+      cpu_kernels<BFloat16>().gelu(static_cast<BFloat16*>(y.data_ptr()),
+                                   static_cast<std::size_t>(y.numel()));
+    }
+    return y;
+  }
+
+ private:
+  at::Tensor product(const at::Tensor& x) const {
+    // oneDNN does not survive where a malloc of its own fails as it looks a kernel up
+    // or makes one; ours, of more than it takes, may.
+    at::empty({kRoom}, at::kByte);
+    try {
+      return whole(x);
+    } catch (const c10::Error&) {
+      throw;  // an allocation of libtorch's, whose text would take memory to make
+    } catch (const std::exception& error) {
+      if (!lacks_kernel(error)) throw;
+    }
+    return can_make_kernel(x) ? whole(x) : in_parts(x);
+  }
+
+  /// Whether another thread makes the kernel that this one could not; `whole` finds it then.
+  bool can_make_kernel(const at::Tensor& x) const {
+    if (left_out.load() > 0 && --left_out >= 0) return false;
+    try {
+      on_fresh_thread([&] { whole(x); });
+      return true;
+    } catch (...) {
+      left_out = kPause;
+      return false;
+    }
+  }
+
+  at::Tensor whole(const at::Tensor& x) const {
+    // oneDNN's GELU is exact, and costs a sixth of the product that it follows;
+    // bfloat16 does not keep what a quicker one leaves out.
+    std::optional<std::string_view> algorithm;
+    if (fused_) algorithm = "none";
+    return linear_pointwise().call(x, weight_, bias_, fused_ ? "gelu" : "none",
+                                   c10::List<std::optional<at::Scalar>>(), algorithm);
+  }
+
+  /// The same rows, to the last bit: how many go through together changes none.
+  at::Tensor in_parts(const at::Tensor& x) const {
+    const std::int64_t n = x.size(0);
+    at::Tensor y = at::empty({n, out_}, x.options());
+    for (std::int64_t row = 0; row < n;) {
+      const std::int64_t left = n - row;
+      const auto fits = std::find_if(kKernelRows.begin(), kKernelRows.end(),
+                                     [&](std::int64_t rows) { return rows <= left; });
+      const std::int64_t rows = fits == kKernelRows.end() ? left : *fits;
+      at::Tensor part = x.narrow(0, row, rows);
+      if (fits == kKernelRows.end()) {
+        at::Tensor filled = at::zeros({kKernelRows.back(), x.size(1)}, x.options());
+        filled.narrow(0, 0, rows).copy_(part);
+        part = filled;
+      }
+      y.narrow(0, row, rows).copy_(whole(part).narrow(0, 0, rows));
+      row += rows;
+    }
+    return y;
+  }
+
+  std::int64_t out_;
+  at::Tensor weight_;
+  at::Tensor bias_;
+  bool gelu_;
+  bool fused_;  // GELU within the product
+};
+
+class HalfLinear final : public Linear {
+ public:
+  HalfLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
+      : weight_(weight.to(at::kHalf).contiguous()),
+        bias_(bias.to(at::kFloat)),
+        activation_(activation) {}
+
+  at::Tensor operator()(const at::Tensor& x) const override {
+    return PackedLinear(weight_.to(at::kFloat), bias_, activation_)(x);
+  }
+
+ private:
+  at::Tensor weight_;
+  at::Tensor bias_;
+  Activation activation_;
+};
+
+}  // namespace
+
+std::unique_ptr<Linear> make_packed_linear(const at::Tensor& weight, const at::Tensor& bias,
+                                           Activation activation) {
+  return std::make_unique<PackedLinear>(weight, bias, activation);
+}
+
+std::unique_ptr<Linear> make_half_linear(const at::Tensor& weight, const at::Tensor& bias,
+                                         Activation activation) {
+  return std::make_unique<HalfLinear>(weight, bias, activation);
+}
+
+double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype) {
+  constexpr int kTimes = 7;
+  const at::Tensor x = at::ones({kRows, in}, dtype);
+  double best = 0;
+  for (int i = 0; i <= kTimes; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    linear(x);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    // The first makes the kernel.
+    if (i > 0 && (i == 1 || taken.count() < best)) best = taken.count();
+  }
+  return best;
+}
+
+}  // namespace knowmap

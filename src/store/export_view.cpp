@@ -65,7 +65,8 @@ void export_view(const View& view, const std::filesystem::path& file) {
   std::error_code failed;
   const auto from = std::filesystem::absolute(file).parent_path();
   auto shards = std::filesystem::relative(view.folder, from, failed);
-  if (failed || shards.empty()) shards = std::filesystem::absolute(view.folder);
+  if (failed) throw_os_error("look at", view.folder, failed.value());
+  if (shards.empty()) shards = std::filesystem::absolute(view.folder);
   const std::string image = make_image(view, shards);
   OutputFile out(file, image.size());
   out.put(image.data(), image.size(), 0);

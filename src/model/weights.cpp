@@ -18,6 +18,7 @@
 #include "knowmap/fingerprint.hpp"
 #include "support/hash128.hpp"
 #include "support/json.hpp"
+#include "support/read_at.hpp"
 
 namespace knowmap {
 
@@ -91,14 +92,9 @@ class ReadFile {
 
   /// Fills `piece` with the bytes from `at` on, all of which the file has.
   void at(std::uint64_t at, std::string& piece) const {
-    for (std::size_t done = 0; done < piece.size();) {
-      const ssize_t got =
-          ::pread(file_, &piece[done], piece.size() - done, static_cast<off_t>(at + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw std::system_error(errno, std::generic_category(), name_);
-      if (got == 0) throw ModelError(name_ + " became shorter while it was read");
-      done += static_cast<std::size_t>(got);
-    }
+    const int error = read_at(file_, piece.data(), piece.size(), at);
+    if (error == kFileEnded) throw ModelError(name_ + " became shorter while it was read");
+    if (error != 0) throw std::system_error(error, std::generic_category(), name_);
   }
 
  private:

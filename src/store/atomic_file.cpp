@@ -15,38 +15,6 @@ namespace {
 constexpr std::string_view kPrefix = ".knowmap-";
 constexpr std::string_view kSuffix = ".tmp";
 
-// A file in the making: gone again unless it is kept.
-class Temporary {
- public:
-  explicit Temporary(const Directory& folder) : folder_(folder) {
-    // A few tries: another machine's writer, killed, may have used the same number.
-    for (int tries = 0; tries < 100; ++tries) {
-      name_ = temporary_name();
-      fd_ = FileDescriptor(::openat(folder.fd(), name_.c_str(),
-                                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
-      if (fd_) return;
-      if (errno != EEXIST) break;
-    }
-    throw_os_error("make a file in", folder.path(), errno);
-  }
-  ~Temporary() {
-    fd_.close();
-    if (!name_.empty()) ::unlinkat(folder_.fd(), name_.c_str(), 0);
-  }
-  Temporary(const Temporary&) = delete;
-  Temporary& operator=(const Temporary&) = delete;
-
-  int fd() const { return fd_.get(); }
-  int close() { return fd_.close(); }
-  const char* name() const { return name_.c_str(); }
-  void keep() { name_.clear(); }
-
- private:
-  const Directory& folder_;
-  std::string name_;
-  FileDescriptor fd_;
-};
-
 std::uint64_t free_bytes(int fd) {
   struct statvfs info {};
   if (::fstatvfs(fd, &info) != 0) return 0;
@@ -107,6 +75,23 @@ std::string temporary_name() {
   static std::atomic<std::uint64_t> count{0};
   return std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(++count) +
          std::string(kSuffix);
+}
+
+Temporary::Temporary(const Directory& folder) : folder_(folder) {
+  // A few tries: another machine's writer, killed, may have used the same number.
+  for (int tries = 0; tries < 100; ++tries) {
+    name_ = temporary_name();
+    fd_ = FileDescriptor(::openat(folder.fd(), name_.c_str(),
+                                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (fd_) return;
+    if (errno != EEXIST) break;
+  }
+  throw_os_error("make a file in", folder.path(), errno);
+}
+
+Temporary::~Temporary() {
+  fd_.close();
+  if (!name_.empty()) ::unlinkat(folder_.fd(), name_.c_str(), 0);
 }
 
 void write_durably(const Directory& folder, const std::string& name, std::string_view content,

@@ -25,6 +25,28 @@ void write_durably(const Directory& folder, const std::string& name, std::uint64
 void write_durably(const Directory& folder, const std::string& name, std::string_view content,
                    IfThere if_there);
 
+/// A file in the making, with a name of its own in `folder`, which must outlive it: gone
+/// again unless it is kept.
+class Temporary {
+ public:
+  explicit Temporary(const Directory& folder);
+  ~Temporary();
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+
+  int fd() const { return fd_.get(); }
+  /// Gives the errno, or 0.
+  int close() { return fd_.close(); }
+  const char* name() const { return name_.c_str(); }
+  /// To be called once it has another name.
+  void keep() { name_.clear(); }
+
+ private:
+  const Directory& folder_;
+  std::string name_;
+  FileDescriptor fd_;
+};
+
 /// Whether a name is one that `write_durably` gives to a file in the making.
 bool is_temporary(std::string_view name);
 

@@ -46,6 +46,9 @@ void make_folders(const std::filesystem::path& path) {
 Directory open_folder(const std::filesystem::path& path, bool create) {
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
+  if (status.type() == std::filesystem::file_type::none) {
+    store::throw_os_error("look at the folder", path, failed.value());
+  }
   if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
     throw CheckpointError("the store " + path.string() +
                           " is a file; a store is a folder: choose another name");

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
 #include <utility>
 
@@ -34,7 +35,10 @@ std::optional<std::string> CheckpointStore::Impl::latest_stage_file(std::string_
   for (const auto& name : stage_files()) {
     if (store::stage_of_file(name) != stage) continue;
     struct stat info {};
-    if (::fstatat(stages.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (::fstatat(stages.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) continue;  // a writer replaced it a moment ago
+      store::throw_os_error("look at", stages.path() / name, errno);
+    }
 #ifdef __APPLE__
     const std::pair<std::int64_t, std::int64_t> time{info.st_mtimespec.tv_sec,
                                                      info.st_mtimespec.tv_nsec};
@@ -255,11 +259,12 @@ std::uint64_t CheckpointStore::Impl::rows_from_first() const {
 void CheckpointStore::Impl::refuse_own_file(const std::filesystem::path& file) const {
   struct stat folder {};
   const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  if (::stat(parent.c_str(), &folder) != 0) return;  // told when the file is made
+  if (::stat(parent.c_str(), &folder) != 0) store::throw_os_error("look at", parent, errno);
   const auto is = [&](const Directory& own) {
     struct stat info {};
-    return own && ::fstat(own.fd(), &info) == 0 && info.st_dev == folder.st_dev &&
-           info.st_ino == folder.st_ino;
+    if (!own) return false;
+    if (::fstat(own.fd(), &info) != 0) store::throw_os_error("look at", own.path(), errno);
+    return info.st_dev == folder.st_dev && info.st_ino == folder.st_ino;
   };
   if (is(rows) || is(stages) || (is(root) && store::is_own_name(file.filename().string()))) {
     throw CheckpointError("an export may not take the place of the store's own file " +
@@ -283,8 +288,8 @@ void CheckpointStore::export_hdf5(const std::filesystem::path& file,
     impl_->read(range, rows, hashes);
   };
   for (const auto& [stage, made_from] : stages()) {
-    if (auto result = get_stage(stage, made_from)) {
-      content.stages[stage] = {made_from, std::move(*result)};
+    if (auto shard = impl_->open_stage(store::stage_file_name(stage, made_from))) {
+      content.stages[stage] = std::make_shared<Shard>(std::move(*shard));
     }
   }
   store::export_file(content, file);

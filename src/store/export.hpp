@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "knowmap/checkpoint_store.hpp"
+#include "store/shard.hpp"
 
 namespace knowmap::store {
 
@@ -20,12 +22,13 @@ struct Export {
   std::span<const std::string> ids;  ///< one a row, or none
   /// Reads rows, and the hashes of their texts, into buffers of that many.
   std::function<void(RowRange, float*, std::uint64_t*)> read;
-  std::map<std::string, std::pair<Fingerprint, StageResult>> stages;
+  /// By name; each is read twice, and in memory one at a time.
+  std::map<std::string, std::shared_ptr<Shard>> stages;
 };
 
-/// HDF5 itself writes only what is small: the file's structure and texts. The
-/// numbers are written by us into the places it reserved, so that a disk that
-/// fills up is an error like any other.
+/// HDF5 lays the file out in memory, texts included; every byte is written by us, and the
+/// numbers from where they are read into the places it reserved, some MiB at a time. So no
+/// error of the disk passes through HDF5, and memory doesn't grow with the rows.
 void export_file(const Export& content, const std::filesystem::path& file);
 
 /// The rows as NumPy's file format has them.

@@ -1,7 +1,7 @@
 #include <vector>
 
 #include "store/export.hpp"
-#include "store/hdf5.hpp"
+#include "store/hdf5_image.hpp"
 #include "store/hdf5_type.hpp"
 #include "store/output_file.hpp"
 #include "store/row_codec.hpp"
@@ -41,27 +41,21 @@ void add_dataset(hid_t file, const View& view, const std::filesystem::path& shar
       std::string("make the dataset ") + name);
 }
 
-// The view's file, made in memory.
+// The view's file, which is small.
 std::string make_image(const View& view, const std::filesystem::path& shards) {
   const hdf5::Session session;
-  const hdf5::Handle access = hdf5::file_access();
-  hdf5::check(H5Pset_fapl_core(access, std::size_t{1} << 16, /*backing_store=*/false),
-              "work in memory");
-  const hdf5::Handle file(
-      H5Fcreate("/dev/null/view", H5F_ACC_TRUNC, hdf5::file_creation(0), access), H5Fclose,
-      "make a file in memory");
+  hdf5::Image image(0);
   if (view.rows > 0) {
-    add_dataset(file, view, shards, "embeddings", element_of(view.storage), view.dimension);
-    add_dataset(file, view, shards, "text_hashes", Element::uint64, 0);
+    add_dataset(image.file(), view, shards, "embeddings", element_of(view.storage), view.dimension);
+    add_dataset(image.file(), view, shards, "text_hashes", Element::uint64, 0);
     if (view.storage == RowStorage::int8) {
-      add_dataset(file, view, shards, "scales", Element::float32, 0);
+      add_dataset(image.file(), view, shards, "scales", Element::float32, 0);
     }
   }
-  hdf5::check(H5Fflush(file, H5F_SCOPE_GLOBAL), "flush an image");
-  const ssize_t size = hdf5::check(H5Fget_file_image(file, nullptr, 0), "size an image");
-  std::string image(static_cast<std::size_t>(size), '\0');
-  hdf5::check(H5Fget_file_image(file, image.data(), image.size()), "take an image");
-  return image;
+  image.finish();
+  std::string bytes(image.size(), '\0');
+  image.read(0, bytes);
+  return bytes;
 }
 
 }  // namespace
@@ -71,7 +65,8 @@ void export_view(const View& view, const std::filesystem::path& file) {
   std::error_code failed;
   const auto from = std::filesystem::absolute(file).parent_path();
   auto shards = std::filesystem::relative(view.folder, from, failed);
-  if (failed || shards.empty()) shards = std::filesystem::absolute(view.folder);
+  if (failed) throw_os_error("look at", view.folder, failed.value());
+  if (shards.empty()) shards = std::filesystem::absolute(view.folder);
   const std::string image = make_image(view, shards);
   OutputFile out(file, image.size());
   out.put(image.data(), image.size(), 0);

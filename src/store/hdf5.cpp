@@ -56,7 +56,8 @@ void throw_error(std::string_view action) {
   std::string reason;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &reason);
   throw CheckpointError("HDF5 cannot " + std::string(action) +
-                        (reason.empty() ? "" : ": " + reason));
+                        (reason.empty() ? "" : ": " + reason) +
+                        "; nothing was written: free memory and run again");
 }
 
 Handle file_creation(std::uint64_t user_block) {

@@ -1,13 +1,11 @@
 #include "store/output_file.hpp"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
-
-#include "store/atomic_file.hpp"
+#include <string>
 
 namespace knowmap::store {
 namespace {
@@ -31,34 +29,27 @@ std::uint64_t free_in(const std::filesystem::path& folder) {
 }  // namespace
 
 OutputFile::OutputFile(const std::filesystem::path& file, std::uint64_t bytes_needed)
-    : file_(file), needed_(bytes_needed), folder_(parent_of(file)) {
+    : file_(file), needed_(bytes_needed), folder_(parent_of(file)), temporary_(folder_) {
   if (free_in(folder_.path()) < needed_) throw_full(folder_.path(), needed_);
-  temporary_ = folder_.path() / temporary_name();
-}
-
-OutputFile::~OutputFile() {
-  out_.close();
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void OutputFile::put(const void* data, std::uint64_t bytes, std::uint64_t offset) {
-  if (!out_) {
-    out_ = FileDescriptor(
-        ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
-    if (!out_) throw_os_error("open", temporary_, errno);
-  }
-  const int error = write_all_at(out_.get(), {static_cast<const char*>(data), bytes}, offset);
-  if (error == ENOSPC || error == EDQUOT) throw_full(folder_.path(), needed_);
-  if (error != 0) throw_os_error("write", file_, error);
+  require(write_all_at(temporary_.fd(), {static_cast<const char*>(data), bytes}, offset));
 }
 
 void OutputFile::commit() {
-  put(nullptr, 0, 0);  // the file is there, be it empty
-  if (const int error = sync_file(out_.get()); error != 0) throw_os_error("write", file_, error);
-  if (const int error = out_.close(); error != 0) throw_os_error("write", file_, error);
-  if (::rename(temporary_.c_str(), file_.c_str()) != 0) throw_os_error("write", file_, errno);
-  temporary_.clear();
+  require(sync_file(temporary_.fd()));
+  require(temporary_.close());
+  if (::renameat(folder_.fd(), temporary_.name(), folder_.fd(), file_.filename().c_str()) != 0) {
+    require(errno);
+  }
+  temporary_.keep();
   folder_.sync();
+}
+
+void OutputFile::require(int error) const {
+  if (error == ENOSPC || error == EDQUOT) throw_full(folder_.path(), needed_);
+  if (error != 0) throw_os_error("write", file_, error);
 }
 
 }  // namespace knowmap::store

@@ -5,7 +5,7 @@
 #include <list>
 #include <numeric>
 
-#include "store/hdf5.hpp"
+#include "store/hdf5_image.hpp"
 #include "store/hdf5_type.hpp"
 #include "store/shard.hpp"
 #include "store/shard_layout.hpp"
@@ -19,9 +19,6 @@ static_assert(std::endian::native == std::endian::little);
 // What is hashed while it is in the cache, and what the disk is given to begin with.
 constexpr std::size_t kWrittenAtOnce = std::size_t{1} << 20;
 constexpr std::size_t kWrittenBack = std::size_t{4} << 20;
-
-// Never looked up in any folder: nothing can be below a device.
-constexpr const char* kNowhere = "/dev/null/shard";
 
 // Half precision, which HDF5 has no name for before 1.14.4.
 hdf5::Handle half_type() {
@@ -114,26 +111,9 @@ std::uint64_t reserve(hid_t file, const ArrayToWrite& array) {
   return bytes_of(array) == 0 ? 0 : hdf5::place_of(dataset);
 }
 
-// The file as it lies in HDF5's memory, user block and all.
-std::string_view image_of(hid_t file) {
-  hdf5::check(H5Fflush(file, H5F_SCOPE_GLOBAL), "flush an image");
-  const ssize_t behind_block = hdf5::check(H5Fget_file_image(file, nullptr, 0), "size an image");
-  void* memory = nullptr;
-  hdf5::check(H5Fget_vfd_handle(file, H5P_DEFAULT, &memory), "find an image");
-  const hdf5::Handle creation(H5Fget_create_plist(file), H5Pclose, "ask for a property list");
-  hsize_t block_bytes = 0;
-  hdf5::check(H5Pget_userblock(creation, &block_bytes), "ask for the user block");
-  return {*static_cast<char* const*>(memory), block_bytes + static_cast<std::size_t>(behind_block)};
-}
-
 // Puts the arrays into their places between what HDF5 wrote.
-void assemble(std::string_view image, std::uint64_t block_bytes,
+void assemble(const hdf5::Image& image, std::uint64_t block_bytes,
               std::span<const ArrayToWrite> arrays, Body& body) {
-  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
-  if (!image.substr(block_bytes).starts_with(kSignature)) {
-    throw CheckpointError("HDF5 made an image that doesn't begin behind its user block of " +
-                          std::to_string(block_bytes) + " bytes");
-  }
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     if (body.offsets[i] != 0) order.push_back(i);
@@ -142,7 +122,8 @@ void assemble(std::string_view image, std::uint64_t block_bytes,
   std::uint64_t at = block_bytes;
   const auto add_structure = [&](std::uint64_t end) {
     if (end == at) return;
-    body.pieces.push_back(body.structure.emplace_back(image.substr(at, end - at)));
+    image.read(at, body.structure.emplace_back(end - at, '\0'));
+    body.pieces.emplace_back(body.structure.back());
     at = end;
   };
   for (const std::size_t i : order) {
@@ -160,18 +141,13 @@ void assemble(std::string_view image, std::uint64_t block_bytes,
 
 Body make_body(const nlohmann::json& about, std::span<const ArrayToWrite> arrays,
                std::uint64_t block_bytes) {
-  std::size_t expected = std::size_t{64} << 10;  // for what isn't numbers
-  for (const auto& array : arrays) expected += bytes_of(array);
   const hdf5::Session session;
-  const hdf5::Handle access = hdf5::file_access();
-  hdf5::check(H5Pset_fapl_core(access, expected, /*backing_store=*/false), "work in memory");
-  const hdf5::Handle creation = hdf5::file_creation(block_bytes);
-  const hdf5::Handle file(H5Fcreate(kNowhere, H5F_ACC_TRUNC, creation, access), H5Fclose,
-                          "make a file in memory");
+  hdf5::Image image(block_bytes);
   Body body;
-  set_attributes(file, about);
-  for (const auto& array : arrays) body.offsets.push_back(reserve(file, array));
-  assemble(image_of(file), block_bytes, arrays, body);
+  set_attributes(image.file(), about);
+  for (const auto& array : arrays) body.offsets.push_back(reserve(image.file(), array));
+  image.finish();
+  assemble(image, block_bytes, arrays, body);
   return body;
 }
 

@@ -11,6 +11,8 @@
 #include <memory>
 #include <system_error>
 
+#include "support/read_at.hpp"
+
 namespace knowmap::store {
 namespace {
 
@@ -26,6 +28,8 @@ std::string way_out(int error_number) {
     case ENOSPC:
     case EDQUOT:
       return "; nothing already committed is lost: free space and run again";
+    case EFBIG:
+      return "; no file may be so large there (the file system, or ulimit -f): choose another disk";
     case EMFILE:
     case ENFILE:
       return "; too many files are open: raise the limit (ulimit -n)";
@@ -177,16 +181,9 @@ int write_all_at(int fd, std::string_view bytes, std::uint64_t offset) {
 
 void read_exactly(int fd, void* out, std::size_t bytes, std::uint64_t offset,
                   const std::filesystem::path& path) {
-  auto* to = static_cast<char*>(out);
-  while (bytes > 0) {
-    const ssize_t got = ::pread(fd, to, std::min(bytes, kMostAtOnce), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_os_error("read", path, errno);
-    if (got == 0) throw CheckpointError(path.string() + " is cut short");
-    to += got;
-    offset += static_cast<std::uint64_t>(got);
-    bytes -= static_cast<std::size_t>(got);
-  }
+  const int error = read_at(fd, out, bytes, offset);
+  if (error == kFileEnded) throw CheckpointError(path.string() + " is cut short");
+  if (error != 0) throw_os_error("read", path, error);
 }
 
 }  // namespace knowmap::store

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,6 +98,32 @@ inline std::string read_file(const fs::path& file) {
 
 inline void write_file(const fs::path& file, std::string_view bytes) {
   std::ofstream(file, std::ios::binary).write(bytes.data(), static_cast<long>(bytes.size()));
+}
+
+// Whether `holds` in a process that may take so many MiB more than now, and no more.
+template <class Holds>
+bool in_child_with_memory(rlim_t mebibytes, Holds&& holds) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::ifstream pages("/proc/self/statm");
+    std::uint64_t now = 0;
+    pages >> now;
+    [[maybe_unused]] const rlim_t most =
+        now * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (mebibytes << 20);
+#ifndef __SANITIZE_ADDRESS__
+    const rlimit limit{most, most};
+    ::setrlimit(RLIMIT_AS, &limit);
+#endif
+    bool result = false;
+    try {
+      result = holds();
+    } catch (...) {
+    }
+    ::_exit(result ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 inline StageResult a_result() {

@@ -213,6 +213,105 @@ TEST_F(Store, AnExportIsOnePlainHdf5File) {
   EXPECT_EQ(left, 0u);
 }
 
+// All that one dataset of a file holds, as `type` in memory.
+template <class T>
+std::vector<T> read_dataset(hid_t file, const std::string& name, hid_t type,
+                            std::vector<hsize_t> shape) {
+  const hid_t dataset = H5Dopen2(file, name.c_str(), H5P_DEFAULT);
+  const hid_t space = H5Dget_space(dataset);
+  std::vector<hsize_t> extent(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
+  H5Sget_simple_extent_dims(space, extent.data(), nullptr);
+  EXPECT_EQ(extent, shape) << name;
+  std::size_t count = 1;
+  for (const auto length : shape) count *= length;
+  std::vector<T> values(count);
+  EXPECT_GE(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0) << name;
+  H5Sclose(space);
+  H5Dclose(dataset);
+  return values;
+}
+
+std::vector<std::string> read_text_dataset(hid_t file, const std::string& name,
+                                           std::vector<hsize_t> shape) {
+  const hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, H5T_VARIABLE);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  std::vector<std::string> texts;
+  for (char* text : read_dataset<char*>(file, name, type, std::move(shape))) {
+    texts.emplace_back(text == nullptr ? "" : text);
+    H5free_memory(text);
+  }
+  H5Tclose(type);
+  return texts;
+}
+
+TEST_F(Store, AnExportHoldsAllThatTheStoreHolds) {
+  constexpr std::uint64_t kMany = 50'000;  // more than are laid out at once
+  CheckpointStore store(folder_);
+  store.begin_rows(kMadeBy, 4);
+  for (std::uint64_t begin = 0; begin < kMany; begin += kMany / 5) {
+    commit(store, {begin, begin + kMany / 5});
+  }
+  std::vector<std::string> ids, pairs;
+  for (std::uint64_t i = 0; i < kMany; ++i) ids.push_back("id " + std::to_string(i * 7919));
+  for (std::uint64_t i = 0; i < kMany; ++i) pairs.push_back(std::string(i % 90, 'a') + "ö");
+  store.put_stage("layout", kMadeBy, a_result());
+  store.put_stage("words", {}, {{"pairs", {pairs, {kMany / 2, 2}}}});
+  store.put_stage("bare", {}, {});
+  const fs::path file = base_ / "all.h5";
+  store.export_hdf5(file, ids);
+
+  const hid_t opened = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  ASSERT_GE(opened, 0);
+  const Matrix rows = rows_of({0, kMany}, 4);
+  EXPECT_EQ(read_dataset<float>(opened, "embeddings", H5T_NATIVE_FLOAT, {kMany, 4}),
+            std::vector<float>(rows.data(), rows.data() + rows.size()));
+  EXPECT_EQ(read_dataset<std::uint64_t>(opened, "text_hashes", H5T_NATIVE_UINT64, {kMany}),
+            hashes_of({0, kMany}));
+  EXPECT_EQ(read_text_dataset(opened, "ids", {kMany}), ids);
+  EXPECT_EQ(read_text_dataset(opened, "stages/words/pairs", {kMany / 2, 2}), pairs);
+  const StageResult result = a_result();
+  const auto expect_array = [&]<class T>(const std::string& name, hid_t type, T) {
+    const auto& array = result.at(name);
+    EXPECT_EQ(read_dataset<T>(opened, "stages/layout/" + name, type,
+                              {array.shape.begin(), array.shape.end()}),
+              std::get<std::vector<T>>(array.values))
+        << name;
+  };
+  expect_array("coordinates", H5T_NATIVE_FLOAT, float{});
+  expect_array("weights", H5T_NATIVE_DOUBLE, double{});
+  expect_array("small", H5T_NATIVE_INT32, std::int32_t{});
+  expect_array("large", H5T_NATIVE_INT64, std::int64_t{});
+  expect_array("nothing", H5T_NATIVE_FLOAT, float{});
+  EXPECT_EQ(read_text_dataset(opened, "stages/layout/names", {2, 2}),
+            std::get<std::vector<std::string>>(result.at("names").values));
+  EXPECT_TRUE(read_text_dataset(opened, "stages/layout/no_texts", {0}).empty());
+  for (const char* object : {"/", "embeddings", "stages/layout", "stages/bare"}) {
+    EXPECT_GT(H5Aexists_by_name(opened, object, "fingerprint", H5P_DEFAULT), 0) << object;
+  }
+  H5Fclose(opened);
+
+  const std::string first = read_file(file);
+  store.export_hdf5(file, ids);
+  EXPECT_EQ(read_file(file), first);  // the same content, the same bytes
+  ids.back() = std::string("cut\0here", 8);
+  EXPECT_SAYS(store.export_hdf5(file, ids), "goes on behind a NUL");
+  EXPECT_EQ(read_file(file), first);
+}
+
+TEST_F(Store, AnExportTakesNoMemoryForTheRows) {
+  constexpr std::uint64_t kWide = 1u << 18;  // a MiB a row
+  {
+    CheckpointStore store(folder_);
+    store.begin_rows(kMadeBy, kWide);
+    for (std::uint64_t begin = 0; begin < 128; begin += 4) commit(store, {begin, begin + 4}, kWide);
+  }
+  EXPECT_TRUE(in_child_with_memory(48, [&] {
+    CheckpointStore(folder_, Mode::read).export_hdf5(base_ / "all.h5");
+    return fs::file_size(base_ / "all.h5") > (128u << 20);
+  }));
+}
+
 TEST_F(Store, AnNpyFileHoldsTheRows) {
   CheckpointStore store(folder_);
   store.begin_rows(kMadeBy, 4);

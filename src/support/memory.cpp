@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "support/read_at.hpp"
+
 namespace knowmap {
 
 namespace {
@@ -141,8 +143,8 @@ std::uint64_t resident_memory(const void* begin, std::uint64_t bytes) {
   std::uint64_t present = 0;
   for (std::uint64_t at = from; at < to;) {
     const std::uint64_t size = std::min(to - at, kPages) * sizeof(std::uint64_t);
-    const auto place = static_cast<off_t>(at * sizeof(std::uint64_t));
-    if (::pread(map, words.data(), size, place) != static_cast<ssize_t>(size)) {
+    const std::uint64_t place = at * sizeof(std::uint64_t);
+    if (read_at(map, words.data(), size, place) != 0) {
       present = 0;
       break;
     }

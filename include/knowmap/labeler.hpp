@@ -22,8 +22,8 @@ struct KnnLabelerOptions {
   std::size_t n_neighbors = 15;
   Metric metric = Metric::cosine;
   /// How voters are found. exact: among all labelled rows. approximate: by a
-  /// `KnnIndex`, which holds them once more. automatic: exact up to 100,000
-  /// labelled rows, where it is soon done.
+  /// `KnnIndex`, which takes a quarter of the rows' memory more. automatic: exact
+  /// up to 100,000 labelled rows, where it is soon done.
   KnnOptions::Search search = KnnOptions::Search::automatic;
   /// uniform: a vote each. distance: 1 / distance, as scikit-learn weighs;
   /// rows at distance 0, where there are any, are the only ones to vote.

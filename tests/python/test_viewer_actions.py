@@ -200,7 +200,7 @@ def share(tab: OpenMap, world: dict) -> None:
     tab.settle()
     tab.until("location.hash.includes('article=id-42') && location.hash.includes('is.Label=')")
     link, shown, view = (tab.evaluate(of) for of in ("location.hash", "knowmap.shown()", "knowmap.view.get()"))
-    press(tab, "#copy-link")
+    page.click("#panel-link")
     tab.until("document.querySelector('#announcement').textContent === 'Link copied'")
     copied = tab.evaluate("navigator.clipboard.readText()")
     page.click("#close-panel")

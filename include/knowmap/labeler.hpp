@@ -310,7 +310,8 @@ struct RegionOptions {
   std::size_t n_exemplars = 5;
   /// Regions of an earlier map of the same articles, whose names stay: a region
   /// takes the name of the earlier one that it shares more than half of their
-  /// joint rows with. Must outlive the call.
+  /// joint rows with; where it shares a fifth or more, if the name's phrases still
+  /// find the region half as well as the best one does. Must outlive the call.
   std::span<const RegionLevel> earlier = {};
   /// The number that each row of the earlier map has now, -1 = gone; empty = the
   /// same, further articles standing behind them.

@@ -35,8 +35,8 @@ def open_tab(tab: OpenMap, name: str) -> None:
     assert tab.page.get_attribute(f"#tab-{name}", "aria-selected") == "true"
 
 
-# Contrast of an element's text with what is painted behind it: its own background or the nearest one around it, a name's
-# halo on the map; and the least that WCAG AA asks for. axe-core leaves it open where elements are stacked by position.
+# Contrast of a text with what is painted behind it (its own background or the nearest one around it, a name's halo on
+# the map), and the least that WCAG AA asks for. axe-core leaves it open where elements are stacked by position.
 CONTRAST = """selectors => selectors.map(selector => {
     const parsed = color => color.match(/[\\d.]+/g).map(Number);
     const over = ([r, g, b, a = 1], under) => [r, g, b].map((c, k) => c * a + under[k] * (1 - a));

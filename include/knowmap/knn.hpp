@@ -136,6 +136,12 @@ class KNOWMAP_EXPORT KnnIndex {
   /// where the parts do not fit.
   static KnnIndex from_state(KnnIndexState state);
 
+  /// The same without a copy: `data` are looked at where they lie, and must outlive
+  /// the index unchanged. Its `state().data` are empty.
+  static KnnIndex over(MatrixView<const float> data, const KnnOptions& options = {});
+  /// Of such an index's state and the same rows.
+  static KnnIndex over(MatrixView<const float> data, KnnIndexState state);
+
  private:
   KnnIndex();
   struct Impl;

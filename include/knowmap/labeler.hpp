@@ -22,8 +22,8 @@ struct KnnLabelerOptions {
   std::size_t n_neighbors = 15;
   Metric metric = Metric::cosine;
   /// How voters are found. exact: among all labelled rows. approximate: by a
-  /// `KnnIndex`, which holds them once more. automatic: exact up to 100,000
-  /// labelled rows, where it is soon done.
+  /// `KnnIndex`, which takes a quarter of the rows' memory more. automatic: exact
+  /// up to 100,000 labelled rows, where it is soon done.
   KnnOptions::Search search = KnnOptions::Search::automatic;
   /// uniform: a vote each. distance: 1 / distance, as scikit-learn weighs;
   /// rows at distance 0, where there are any, are the only ones to vote.
@@ -310,7 +310,8 @@ struct RegionOptions {
   std::size_t n_exemplars = 5;
   /// Regions of an earlier map of the same articles, whose names stay: a region
   /// takes the name of the earlier one that it shares more than half of their
-  /// joint rows with. Must outlive the call.
+  /// joint rows with; where it shares a fifth or more, if the name's phrases still
+  /// find the region half as well as the best one does. Must outlive the call.
   std::span<const RegionLevel> earlier = {};
   /// The number that each row of the earlier map has now, -1 = gone; empty = the
   /// same, further articles standing behind them.

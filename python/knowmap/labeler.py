@@ -130,7 +130,7 @@ class KnnLabeler(Estimator):
     0.05), where the confidence is below `threshold_`: found in `fit` so that at most this share of the labels given is
     wrong.
 
-    exact: whether voters are searched among all labelled rows (True) or by an index that holds them once more (False);
+    exact: whether voters are searched among all labelled rows (True) or by an index, a quarter of their size (False);
     the default takes the index above 100,000 labelled rows.
 
     Labels may be of any kind. None, NaN, "" and `unlabeled` (an integer, or None for no such number) mean "not known":

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -33,59 +34,71 @@ void check_earlier(std::span<const RegionLevel> earlier, std::span<const std::in
   }
 }
 
-std::vector<std::vector<std::string>> earlier_names(std::span<const RegionLevel> levels,
+namespace {
+
+constexpr double kLeastOverlap = 0.2;
+
+struct Pair {
+  double overlap;
+  std::size_t now, level, then;
+};
+
+/// All pairs of a level's regions and earlier ones that overlap, most first.
+std::vector<Pair> overlapping(const RegionLevel& level, std::span<const RegionLevel> earlier,
+                              std::span<const std::int64_t> rows) {
+  std::vector<Pair> pairs;
+  for (std::size_t b = 0; b < earlier.size(); ++b) {
+    const RegionLevel& before = earlier[b];
+    std::unordered_map<std::uint64_t, double> both;
+    std::vector<double> now_size(level.regions.size(), 0);
+    std::vector<double> before_size(before.regions.size(), 0);
+    for (std::size_t i = 0; i < before.assignment.size(); ++i) {
+      const std::int64_t row = rows.empty() ? static_cast<std::int64_t>(i) : rows[i];
+      if (row < 0 || before.assignment[i] < 0) continue;
+      const std::int32_t now = level.assignment[static_cast<std::size_t>(row)];
+      ++before_size[static_cast<std::size_t>(before.assignment[i])];
+      if (now < 0) continue;
+      ++now_size[static_cast<std::size_t>(now)];
+      ++both[(static_cast<std::uint64_t>(now) << 32) |
+             static_cast<std::uint32_t>(before.assignment[i])];
+    }
+    for (const auto& [pair, count] : both) {
+      const auto now = static_cast<std::size_t>(pair >> 32);
+      const auto then = static_cast<std::size_t>(pair & 0xffffffffu);
+      const double overlap = count / (now_size[now] + before_size[then] - count);
+      if (overlap >= kLeastOverlap && !before.regions[then].name.empty()) {
+        pairs.push_back({overlap, now, b, then});
+      }
+    }
+  }
+  std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
+    if (a.overlap != b.overlap) return a.overlap > b.overlap;
+    return std::tie(a.now, a.level, a.then) < std::tie(b.now, b.level, b.then);
+  });
+  return pairs;
+}
+
+}  // namespace
+
+std::vector<std::vector<EarlierName>> earlier_names(std::span<const RegionLevel> levels,
                                                     std::span<const RegionLevel> earlier,
                                                     std::span<const std::int64_t> rows) {
-  std::vector<std::vector<std::string>> kept(levels.size());
-  std::vector<std::vector<double>> best(levels.size());
+  std::vector<std::vector<EarlierName>> kept(levels.size());
   for (std::size_t l = 0; l < levels.size(); ++l) {
     kept[l].resize(levels[l].regions.size());
-    best[l].assign(levels[l].regions.size(), 0.5);
-  }
-  for (std::size_t l = 0; l < levels.size(); ++l) {
-    for (const RegionLevel& before : earlier) {
-      std::unordered_map<std::uint64_t, double> both;
-      std::vector<double> now_size(levels[l].regions.size(), 0);
-      std::vector<double> before_size(before.regions.size(), 0);
-      for (std::size_t i = 0; i < before.assignment.size(); ++i) {
-        const std::int64_t row = rows.empty() ? static_cast<std::int64_t>(i) : rows[i];
-        if (row < 0 || before.assignment[i] < 0) continue;
-        const std::int32_t now = levels[l].assignment[static_cast<std::size_t>(row)];
-        ++before_size[static_cast<std::size_t>(before.assignment[i])];
-        if (now < 0) continue;
-        ++now_size[static_cast<std::size_t>(now)];
-        ++both[(static_cast<std::uint64_t>(now) << 32) |
-               static_cast<std::uint32_t>(before.assignment[i])];
-      }
-      // Above one half each region has one counterpart at most, so the order in
-      // which pairs come up is of no matter.
-      for (const auto& [pair, count] : both) {
-        const auto now = static_cast<std::size_t>(pair >> 32);
-        const auto then = static_cast<std::size_t>(pair & 0xffffffffu);
-        const double overlap = count / (now_size[now] + before_size[then] - count);
-        if (overlap <= best[l][now] || before.regions[then].name.empty()) continue;
-        best[l][now] = overlap;
-        kept[l][now] = before.regions[then].name;
-      }
-    }
-  }
-  // One name a level, the best fit first; none that stands above.
-  for (std::size_t l = 0; l < levels.size(); ++l) {
-    std::vector<std::size_t> order;
-    for (std::size_t r = 0; r < kept[l].size(); ++r) {
-      if (!kept[l][r].empty()) order.push_back(r);
-    }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return best[l][a] > best[l][b]; });
     std::unordered_set<std::string> taken;
-    for (const std::size_t r : order) {
+    for (const Pair& pair : overlapping(levels[l], earlier, rows)) {
+      const std::string& name = earlier[pair.level].regions[pair.then].name;
+      if (!kept[l][pair.now].name.empty()) continue;
       bool above = false;
-      std::size_t region = r;
+      std::size_t region = pair.now;
       for (std::size_t up = l; up > 0; --up) {
         region = static_cast<std::size_t>(levels[up].regions[region].parent);
-        above = above || fold(kept[up - 1][region]) == fold(kept[l][r]);
+        const EarlierName& other = kept[up - 1][region];
+        above = above || (other.is_same() && fold(other.name) == fold(name));
       }
-      if (above || !taken.insert(fold(kept[l][r])).second) kept[l][r].clear();
+      if (above || !taken.insert(fold(name)).second) continue;
+      kept[l][pair.now] = {name, pair.overlap};
     }
   }
   return kept;

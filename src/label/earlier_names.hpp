@@ -14,14 +14,21 @@ namespace knowmap::label {
 void check_earlier(std::span<const RegionLevel> earlier, std::span<const std::int64_t> rows,
                    std::size_t n);
 
-/// The names that regions keep from an earlier map, "" for those that are new.
-///
-/// A region and an earlier one are the same where the rows that both have make
-/// up more than half of the rows that either has, rows that only one map has
-/// left aside (an overlap after Jaccard 1912). Above one half no region has two
-/// such counterparts in a level. A name that a region above keeps is not kept
-/// twice.
-std::vector<std::vector<std::string>> earlier_names(std::span<const RegionLevel> levels,
+/// The name of a region's counterpart in an earlier map.
+struct EarlierName {
+  std::string name;    ///< "" where there is none
+  double overlap = 0;  ///< rows that both have by rows that either has (Jaccard 1912)
+
+  /// Above one half the region is the same, and its name stays. Below, it stays
+  /// where it still says what the region is about.
+  bool is_same() const { return overlap > 0.5; }
+};
+
+/// The counterparts of all regions, by level. Rows that only one of the maps has
+/// are left aside. Pairs are taken by their overlap, each region once in a level;
+/// what overlaps by less than a fifth is new. A name that a region above keeps is
+/// not kept twice.
+std::vector<std::vector<EarlierName>> earlier_names(std::span<const RegionLevel> levels,
                                                     std::span<const RegionLevel> earlier,
                                                     std::span<const std::int64_t> rows);
 

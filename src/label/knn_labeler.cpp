@@ -69,7 +69,8 @@ std::vector<std::int32_t> sample_rows(std::size_t n, std::size_t most) {
 
 struct KnnLabeler::Impl {
   LabelerState s;
-  std::optional<KnnIndex> index;  // over s.data, where voters are searched by one
+  // Over `s.data`, where voters are searched by one. Moving `s` leaves its rows where they are.
+  std::optional<KnnIndex> index;
 
   void build_index() {
     using Search = KnnOptions::Search;
@@ -85,13 +86,13 @@ struct KnnLabeler::Impl {
     knn.progress = s.options.progress;
     VoterIndex& held = s.index;
     if (held.leaders.empty()) {
-      index.emplace(s.data, knn);
+      index.emplace(KnnIndex::over(s.data, knn));
       const KnnIndexState& built = index->state();
       held = {built.leaders, built.cells, built.probes, built.recall};
       if (held.leaders.empty()) index.reset();  // so few rows that it looks at all: without it too
     } else {
-      index.emplace(KnnIndex::from_state(
-          {knn, s.data.clone(), held.leaders, held.cells, held.probes, held.recall}));
+      index.emplace(
+          KnnIndex::over(s.data, {knn, {}, held.leaders, held.cells, held.probes, held.recall}));
     }
   }
 

@@ -23,6 +23,8 @@ constexpr float kNearlyAsGood = 0.3f;
 /// A phrase that fits a part of the region better than the whole is the part's.
 constexpr float kFitsPart = 1.1f;
 constexpr float kLeastScore = 0.01f;
+/// A name of before stays where its phrases score so much of the best one's.
+constexpr float kStillFits = 0.5f;
 
 bool has_word(const Phrase& phrase, std::uint32_t word) {
   return std::find(phrase.words, phrase.words + phrase.length, word) !=
@@ -93,28 +95,59 @@ class Namer {
   }
 
  private:
-  /// Names of an earlier map come first; their phrases are told by how they are
-  /// written.
+  /// Names of an earlier map come first, those of regions that are the same before
+  /// those that still fit; their phrases are told by how they are written.
   void keep_names(std::size_t l, std::vector<std::string>& names,
                   std::unordered_set<std::string>& taken, std::unordered_set<std::uint32_t>& used) {
     const LevelToName& level = levels_[l];
+    std::vector<std::size_t> order;
     for (std::size_t r = 0; r < level.kept.size(); ++r) {
-      const std::string& name = level.kept[r];
-      if (name.empty() || count_words(name) > kMostWords || is_name_above(l, r, name) ||
+      if (!level.kept[r].name.empty()) order.push_back(r);
+    }
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return level.kept[a].overlap > level.kept[b].overlap;
+    });
+    for (const std::size_t r : order) {
+      const std::string& name = level.kept[r].name;
+      const std::vector<std::uint32_t> phrases = phrases_of(l, r, name);
+      const bool stays = level.kept[r].is_same() || still_fits(l, r, name, phrases, used);
+      if (!stays || count_words(name) > kMostWords || is_name_above(l, r, name) ||
           !taken.insert(fold(name)).second) {
         continue;
       }
       names[r] = name;
-      const std::string folded = fold(name);
-      for (const Candidate& c : level.candidates[r].best) {
-        const std::string part = fold(spelling_.at(c.phrase));
-        const bool whole = folded == part;
-        const bool half = folded.starts_with(part + " & ") || folded.ends_with(" & " + part);
-        if (part.empty() || !(whole || half) || used.contains(c.phrase)) continue;
-        used.insert(c.phrase);
-        chosen_[l][r].phrases.push_back(c.phrase);
-      }
+      used.insert(phrases.begin(), phrases.end());
+      chosen_[l][r].phrases = phrases;
     }
+  }
+
+  /// The one or two candidates that a name is made of; none where it is not.
+  std::vector<std::uint32_t> phrases_of(std::size_t l, std::size_t r, std::string_view name) const {
+    const std::string folded = fold(name);
+    std::vector<std::uint32_t> first, last;
+    for (const Candidate& c : levels_[l].candidates[r].best) {
+      const std::string part = fold(spelling_.at(c.phrase));
+      if (part.empty()) continue;
+      if (folded == part) return {c.phrase};
+      if (first.empty() && folded.starts_with(part + " & ")) first.push_back(c.phrase);
+      if (last.empty() && folded.ends_with(" & " + part)) last.push_back(c.phrase);
+    }
+    first.insert(first.end(), last.begin(), last.end());
+    return first;
+  }
+
+  /// Whether a name that is made of these phrases alone is not much worse than the
+  /// best there is, and free.
+  bool still_fits(std::size_t l, std::size_t r, std::string_view name,
+                  std::span<const std::uint32_t> phrases,
+                  const std::unordered_set<std::uint32_t>& used) const {
+    const auto& best = levels_[l].candidates[r].best;
+    if (phrases.size() != (name.find(" & ") == std::string_view::npos ? 1u : 2u)) return false;
+    return std::all_of(phrases.begin(), phrases.end(), [&](std::uint32_t phrase) {
+      const auto c = std::find_if(best.begin(), best.end(),
+                                  [&](const Candidate& other) { return other.phrase == phrase; });
+      return c->score >= kStillFits * best.front().score && !used.contains(phrase);
+    });
   }
 
   /// Share of the region's rows that hold a phrase of its name, less the share of
@@ -195,7 +228,7 @@ class Namer {
       chosen_[l][bid.region].phrases = {phrase};
     }
     for (std::size_t r = 0; r < names.size(); ++r) {
-      if (names[r].empty() || (!level.kept.empty() && names[r] == level.kept[r])) continue;
+      if (names[r].empty() || (!level.kept.empty() && names[r] == level.kept[r].name)) continue;
       const Candidates& candidates = level.candidates[r];
       const std::size_t one = first[r];
       const Phrase& main = table_.phrases[candidates.best[one].phrase];

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "label/earlier_names.hpp"
 #include "label/phrase_scores.hpp"
 
 namespace knowmap::label {
@@ -15,7 +16,7 @@ struct LevelToName {
   std::vector<Candidates> candidates;           // of each region
   std::vector<std::int32_t> parent;             // in the level above, -1 at the top
   std::vector<std::vector<std::int64_t>> rows;  // of each region, most typical first
-  std::vector<std::string> kept;                // names that stay, "" = to be found; or empty
+  std::vector<EarlierName> kept;                // names that may stay; or empty
   // Of each region, folded: names that it may not have beside those above it; or empty.
   std::vector<std::vector<std::string>> barred = {};
 };

@@ -16,6 +16,9 @@ constexpr float kBeta = 0.75f;       // of the F-measure: recall counts less
 /// 9 rows a half, of 100 an eighth or so.
 constexpr float kLeastCoverage = 1.25f;
 constexpr float kThin = 0.4f;
+/// Fitness below which a phrase in a language that is known here names nothing: "dry",
+/// "worn". A title says more.
+constexpr float kLeastFit = 0.3f;
 constexpr std::size_t kTitled = 3;
 constexpr std::size_t kFew = 16;
 /// Share of its head's weight at which a phrase of more words is usual there.
@@ -150,8 +153,9 @@ float fitness(const Corpus& corpus, const Phrase& phrase) {
       if (ends_with(head, "ed") && head.size() > 4 && !ends_with(head, "eed") && capital < 0.5f) {
         return 0;
       }
+      // "A monopoly is", but hardly ever "is roughly".
       if (phrase.length == 1 && ends_with(head, "ly") && capital < 0.5f && phrase.entitling == 0 &&
-          phrase.defining == 0) {
+          20 * phrase.defining <= phrase.rows) {
         fit *= 0.3f;
       }
     }
@@ -248,7 +252,10 @@ std::vector<Candidates> score_phrases(const Corpus& corpus, const PhraseTable& t
           // fewer their titles tell more.
           const bool thin = c.coverage * std::sqrt(size) < kLeastCoverage;
           if (thin) c.score *= kThin;
-          if (c.score > 0 && rows.size() > (thin ? kFew : kTitled)) result.best.push_back(c);
+          const bool names = fit[p] >= kLeastFit || language_of(corpus, phrase) == Language::other;
+          if (c.score > 0 && names && rows.size() > (thin ? kFew : kTitled)) {
+            result.best.push_back(c);
+          }
           if (t.rows >= 2) {
             const auto held = static_cast<float>(t.rows);
             const float tie = std::log(held * n / (static_cast<float>(phrase.rows) * size)) /

@@ -158,8 +158,13 @@ bool is_within_name(const Corpus& corpus, std::span<const Token> tokens, std::si
   if (!capital(at)) return false;
   const bool before = at > 0 && tokens[at].gap_before() == Gap::space &&
                       tokens[at - 1].gap_before() != Gap::sentence && capital(at - 1);
-  return before ||
-         (at + 1 < tokens.size() && tokens[at + 1].gap_before() == Gap::space && capital(at + 1));
+  const auto joined = [&](std::size_t i) {
+    return i < tokens.size() && tokens[i].gap_before() == Gap::space;
+  };
+  if (before || (joined(at + 1) && capital(at + 1))) return true;
+  // "King of England" is one, too; of its words "England" stands for itself.
+  return joined(at + 1) && joined(at + 2) && capital(at + 2) &&
+         (corpus.word_class(corpus.word(tokens[at + 1]), language) & kLink) != 0;
 }
 
 PhraseTable find_phrases(const Corpus& corpus, Workers& workers, Monitor& monitor) {

@@ -51,8 +51,9 @@ struct PhraseTable {
 /// those are.
 PhraseTable find_phrases(const Corpus& corpus, Workers& workers, Monitor& monitor);
 
-/// Whether the word at `at` has a capital beside another word that has one, so
-/// that it says little of how it is written alone ("River" in "Ohio River").
+/// Whether the word at `at` has a capital beside another word that has one, or
+/// before an "of" and such a word, so that it says little of how it is written alone
+/// ("River" in "Ohio River", "King" in "King of England").
 bool is_within_name(const Corpus& corpus, std::span<const Token> tokens, std::size_t at,
                     Language language);
 

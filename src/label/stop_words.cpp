@@ -95,7 +95,10 @@ constexpr Words kWords[] = {
      "type kind form species genus group branch class member family series set part sort variety "
      "range collection study field style piece subspecies breed category subset subfield "
      "example order name term word one"},
-    {Language::english, kWeak, "wikipedia solid nationalist"},
+    {Language::english, kWeak,
+     "wikipedia solid nationalist application applications impact impacts division divisions "
+     "difficulty difficulties domain domains performance performances selection selections inc ltd "
+     "llc corp co plc"},
     {Language::english, kEmpty,
      "disambiguation various other others miscellaneous misc general generic different several "
      "diverse unknown "

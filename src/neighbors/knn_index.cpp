@@ -42,6 +42,7 @@ RowSet numbers(std::size_t n) {
 
 struct KnnIndex::Impl {
   KnnIndexState state;
+  MatrixView<const float> data;  // the rows: those of `state`, or the caller's own
   // Empty where every query looks at all rows.
   std::unique_ptr<Scoring> scoring;
   std::unique_ptr<CandidateRows> rows;
@@ -53,24 +54,23 @@ struct KnnIndex::Impl {
   const KnnOptions& options() const { return state.options; }
   bool looks_at_all() const { return state.leaders.empty(); }
 
-  std::unique_ptr<CandidateRows> prepared(const RowReader& data, Workers& workers) const {
-    if (!scoring->is_product()) return std::make_unique<FloatRows>(data, *scoring);
-    if (!rows) return std::make_unique<SmallRows>(data, *scoring, workers, nullptr);
-    return std::make_unique<SmallRows>(data, *scoring, static_cast<const SmallRows&>(*rows),
+  std::unique_ptr<CandidateRows> prepared(const RowReader& given, Workers& workers) const {
+    if (!scoring->is_product()) return std::make_unique<FloatRows>(given, *scoring);
+    if (!rows) return std::make_unique<SmallRows>(given, *scoring, workers, nullptr);
+    return std::make_unique<SmallRows>(given, *scoring, static_cast<const SmallRows&>(*rows),
                                        workers);
   }
 
   void start(Workers& workers) {
-    check_finite(state.data, "data", workers);
-    scoring = std::make_unique<Scoring>(state.data, options().metric, options().p, workers);
-    rows = prepared(state.data, workers);
-    norms = all_norms(ExactDistance(options().metric, options().p, state.data.cols()), state.data,
-                      workers);
+    check_finite(data, "data", workers);
+    scoring = std::make_unique<Scoring>(data, options().metric, options().p, workers);
+    rows = prepared(data, workers);
+    norms = all_norms(ExactDistance(options().metric, options().p, data.cols), data, workers);
   }
 
   /// Assigns every row to its leader.
   void assign(Workers& workers, Monitor* monitor) {
-    const RowSet all = numbers(state.data.rows());
+    const RowSet all = numbers(data.rows);
     const Leaders first(*rows, state.leaders);
     std::vector<std::uint16_t> cells(all.size());
     workers.run_ranges(
@@ -84,7 +84,7 @@ struct KnnIndex::Impl {
 
   /// Brings rows of one cell together.
   void arrange() {
-    const std::size_t n = state.data.rows();
+    const std::size_t n = data.rows;
     offsets.assign(state.leaders.size() + 1, 0);
     for (const std::int32_t cell : state.cells) ++offsets[static_cast<std::size_t>(cell) + 1];
     std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
@@ -97,6 +97,8 @@ struct KnnIndex::Impl {
     rows->reorder(order);
   }
 
+  void build(const ProgressCallback& progress);
+  void restore();
   KnnGraph query(MatrixView<const float> queries, std::size_t k, std::size_t probes,
                  const ProgressCallback& progress, Workers& workers) const;
 };
@@ -166,7 +168,7 @@ KnnGraph KnnIndex::Impl::query(MatrixView<const float> queries, std::size_t k, s
           for (std::int32_t& c : candidates) c = order[static_cast<std::size_t>(c)];
           lie.clear();
           for (const std::int32_t c : candidates) {
-            lie.push_back(state.data.row(static_cast<std::size_t>(c)));
+            lie.push_back(data.row(static_cast<std::size_t>(c)));
           }
           rank_candidates(distance, norms, queries.row(q), distance.norm(queries.row(q)),
                           candidates, lie, {graph.indices.row(q), k}, {graph.distances.row(q), k});
@@ -178,41 +180,32 @@ KnnGraph KnnIndex::Impl::query(MatrixView<const float> queries, std::size_t k, s
   return graph;
 }
 
-KnnIndex::KnnIndex(MatrixView<const float> data, const KnnOptions& options)
-    : impl_(std::make_unique<Impl>()) {
-  check_options(data, options);
-  if (options.metric == Metric::precomputed) {
-    throw std::invalid_argument("an index needs rows: 'precomputed' distances have none");
-  }
-  Impl& s = *impl_;
-  s.state.options = options;
-  s.state.options.progress = nullptr;
-  s.state.data = Matrix(data.rows, data.cols);
-  std::copy_n(data.data, data.size(), s.state.data.data());
-  Workers workers(options.threads);
+/// Chooses leaders, and how many of them a query looks at.
+void KnnIndex::Impl::build(const ProgressCallback& progress) {
+  Workers workers(options().threads);
   const bool all =
-      data.rows <= 1 || options.search == KnnOptions::Search::exact ||
-      (options.search == KnnOptions::Search::automatic && data.rows <= options.exact_limit);
+      data.rows <= 1 || options().search == KnnOptions::Search::exact ||
+      (options().search == KnnOptions::Search::automatic && data.rows <= options().exact_limit);
   if (all) {
-    check_finite(s.state.data, "data", workers);
+    check_finite(data, "data", workers);
     return;
   }
-  Monitor monitor(options.progress, "neighbors", data.rows, "rows");
-  s.start(workers);
-  s.state.leaders = draw(numbers(data.rows), leaders_for(data.rows),
-                         random_bits(options.seed, RandomStage::partition, data.rows));
-  s.assign(workers, &monitor);
-  s.arrange();
+  Monitor monitor(progress, "neighbors", data.rows, "rows");
+  start(workers);
+  state.leaders = draw(numbers(data.rows), leaders_for(data.rows),
+                       random_bits(options().seed, RandomStage::partition, data.rows));
+  assign(workers, &monitor);
+  arrange();
   // The fewest leaders that give the recall asked for, on rows drawn as queries.
-  const Sample sample(s.state.data, s.state.options, workers);
+  const Sample sample(data, options(), workers);
   Matrix queries(sample.rows.size(), data.cols);
   for (std::size_t q = 0; q < sample.rows.size(); ++q) {
     std::copy_n(data.row(static_cast<std::size_t>(sample.rows[q])), data.cols, queries.row(q));
   }
-  const std::size_t k = std::min(options.n_neighbors, data.rows - 1);
-  const std::size_t most = s.state.leaders.size();
+  const std::size_t k = std::min(options().n_neighbors, data.rows - 1);
+  const std::size_t most = state.leaders.size();
   for (std::size_t probes = std::min(kFirstProbes, most);; probes = std::min(2 * probes, most)) {
-    const KnnGraph found = s.query(queries, k + 1, probes, nullptr, workers);
+    const KnnGraph found = query(queries, k + 1, probes, nullptr, workers);
     std::size_t hits = 0;
     for (std::size_t q = 0; q < sample.rows.size(); ++q) {
       std::vector<float> others;
@@ -221,11 +214,79 @@ KnnIndex::KnnIndex(MatrixView<const float> data, const KnnOptions& options)
       }
       hits += sample.hits(q, others);
     }
-    s.state.probes = probes;
-    s.state.recall = static_cast<double>(hits) / static_cast<double>(k * sample.rows.size());
-    if (probes == most || s.state.recall >= options.target_recall) break;
+    state.probes = probes;
+    state.recall = static_cast<double>(hits) / static_cast<double>(k * sample.rows.size());
+    if (probes == most || state.recall >= options().target_recall) break;
   }
   monitor.finish();
+}
+
+/// What `build` made is in `state`: the rest follows from it.
+void KnnIndex::Impl::restore() {
+  const auto below = [](std::size_t n) {
+    return [n](std::int32_t x) { return x >= 0 && static_cast<std::size_t>(x) < n; };
+  };
+  const bool fits =
+      state.leaders.empty()
+          ? state.cells.empty()
+          : state.cells.size() == data.rows && state.leaders.size() <= kLeadersMost &&
+                state.probes >= 1 && state.probes <= state.leaders.size() &&
+                std::all_of(state.leaders.begin(), state.leaders.end(), below(data.rows)) &&
+                std::all_of(state.cells.begin(), state.cells.end(), below(state.leaders.size()));
+  if (!fits) throw std::invalid_argument("the index's leaders do not fit its rows");
+  Workers workers(options().threads);
+  if (looks_at_all()) {
+    check_finite(data, "data", workers);
+  } else {
+    start(workers);
+    arrange();
+  }
+}
+
+namespace {
+
+void check_index(MatrixView<const float> data, const KnnOptions& options) {
+  check_options(data, options);
+  if (options.metric == Metric::precomputed) {
+    throw std::invalid_argument("an index needs rows: 'precomputed' distances have none");
+  }
+}
+
+}  // namespace
+
+KnnIndex::KnnIndex(MatrixView<const float> data, const KnnOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+  check_index(data, options);
+  Impl& s = *impl_;
+  s.state.options = options;
+  s.state.options.progress = nullptr;
+  s.state.data = Matrix(data.rows, data.cols);
+  std::copy_n(data.data, data.size(), s.state.data.data());
+  s.data = s.state.data;
+  s.build(options.progress);
+}
+
+KnnIndex KnnIndex::over(MatrixView<const float> data, const KnnOptions& options) {
+  check_index(data, options);
+  KnnIndex index;
+  Impl& s = *index.impl_;
+  s.state.options = options;
+  s.state.options.progress = nullptr;
+  s.data = data;
+  s.build(options.progress);
+  return index;
+}
+
+KnnIndex KnnIndex::over(MatrixView<const float> data, KnnIndexState state) {
+  check_index(data, state.options);
+  if (!state.data.empty()) {
+    throw std::invalid_argument("an index over rows that lie elsewhere takes a state without any");
+  }
+  KnnIndex index;
+  index.impl_->state = std::move(state);
+  index.impl_->data = data;
+  index.impl_->restore();
+  return index;
 }
 
 KnnIndex::KnnIndex() : impl_(std::make_unique<Impl>()) {}
@@ -237,27 +298,10 @@ const KnnIndexState& KnnIndex::state() const { return impl_->state; }
 
 KnnIndex KnnIndex::from_state(KnnIndexState state) {
   check_options(state.data, state.options);
-  const auto below = [](std::size_t n) {
-    return [n](std::int32_t x) { return x >= 0 && static_cast<std::size_t>(x) < n; };
-  };
-  const std::size_t n = state.data.rows();
-  const bool fits =
-      state.leaders.empty()
-          ? state.cells.empty()
-          : state.cells.size() == n && state.leaders.size() <= kLeadersMost && state.probes >= 1 &&
-                state.probes <= state.leaders.size() &&
-                std::all_of(state.leaders.begin(), state.leaders.end(), below(n)) &&
-                std::all_of(state.cells.begin(), state.cells.end(), below(state.leaders.size()));
-  if (!fits) throw std::invalid_argument("the index's leaders do not fit its rows");
   KnnIndex index;
   index.impl_->state = std::move(state);
-  Workers workers(index.impl_->options().threads);
-  if (index.impl_->looks_at_all()) {
-    check_finite(index.impl_->state.data, "data", workers);
-  } else {
-    index.impl_->start(workers);
-    index.impl_->arrange();
-  }
+  index.impl_->data = index.impl_->state.data;
+  index.impl_->restore();
   return index;
 }
 
@@ -267,11 +311,11 @@ KnnGraph KnnIndex::query(MatrixView<const float> queries, const KnnQueryOptions&
   if (options.n_neighbors != 0) o.n_neighbors = options.n_neighbors;
   o.threads = options.threads;
   o.progress = options.progress;
-  if (s.looks_at_all()) return knn_query(s.state.data, queries, o);
+  if (s.looks_at_all()) return knn_query(s.data, queries, o);
   check_options(queries, o);
-  if (queries.cols != s.state.data.cols()) {
+  if (queries.cols != s.data.cols) {
     throw std::invalid_argument("queries have " + std::to_string(queries.cols) +
-                                " columns, the index " + std::to_string(s.state.data.cols()));
+                                " columns, the index " + std::to_string(s.data.cols));
   }
   Workers workers(o.threads);
   check_finite(queries, "queries", workers);

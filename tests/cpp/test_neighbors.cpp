@@ -483,6 +483,19 @@ TEST(KnnIndex, LooksAtAllOfFewRowsAndComesBackFromItsState) {
     state.recall = index.state().recall;
     const KnnIndex again = KnnIndex::from_state(std::move(state));
     EXPECT_TRUE(same_bytes(found, again.query(x.view().slice(10, 60))));
+    // Over rows that lie elsewhere: the same, and none of them are held.
+    const KnnIndex over = KnnIndex::over(x, o);
+    EXPECT_TRUE(over.state().data.empty());
+    EXPECT_TRUE(same_bytes(found, over.query(x.view().slice(10, 60))));
+    KnnIndexState rest;
+    rest.options = over.state().options;
+    rest.leaders = over.state().leaders;
+    rest.cells = over.state().cells;
+    rest.probes = over.state().probes;
+    rest.recall = over.state().recall;
+    KnnIndex moved = KnnIndex::over(x, std::move(rest));
+    const KnnIndex back = std::move(moved);
+    EXPECT_TRUE(same_bytes(found, back.query(x.view().slice(10, 60))));
   }
   KnnIndexState wrong;
   wrong.data = random_rows(10, 3, 1);
@@ -490,6 +503,10 @@ TEST(KnnIndex, LooksAtAllOfFewRowsAndComesBackFromItsState) {
   wrong.cells.assign(10, 0);
   wrong.probes = 1;
   EXPECT_THROW(KnnIndex::from_state(std::move(wrong)), std::invalid_argument);
+  KnnIndexState with_rows;
+  with_rows.data = x.clone();
+  EXPECT_THROW(KnnIndex::over(x, std::move(with_rows)), std::invalid_argument);
+  EXPECT_THROW(KnnIndex::over(x, exact(5, Metric::precomputed)), std::invalid_argument);
   EXPECT_THROW(KnnIndex(x, exact(5, Metric::precomputed)), std::invalid_argument);
   EXPECT_THROW(KnnIndex(x).query(random_rows(2, 3, 1)), std::invalid_argument);
 }

@@ -459,6 +459,37 @@ TEST(Regions, OtherRegionsGetNamesOfTheirOwn) {
   EXPECT_FALSE(names.contains("Right"));
 }
 
+TEST(Regions, ANameThatStillFitsStays) {
+  // Each text has two nouns of its subject, the second in most of them.
+  const std::vector<std::string> second{"gambit", "crater", "bow", "crevasse", "petal", "rotor"};
+  const Collection c = planted(600, kNouns.size(), [&](std::size_t s, std::size_t i) {
+    return english(s, i) + (i / 6 % 8 == 0 ? "" : " So is the " + second[s] + ".");
+  });
+  RegionOptions options = sized({6});
+  const auto alone = c.name(options);
+  // Regions of before held two of today's each: by one half they are the same, no more.
+  RegionLevel pairs;
+  pairs.assignment = alone[0].assignment;
+  for (std::int32_t& region : pairs.assignment) region /= 2;
+  pairs.regions.resize(3);
+  pairs.regions[0].name = "Zebras";
+  const Region& then = alone[0].regions[2];
+  for (const std::string& phrase : then.phrases) {
+    if (std::any_of(second.begin(), second.end(),
+                    [&](const std::string& noun) { return phrase.starts_with(noun); })) {
+      pairs.regions[1].name = phrase;
+    }
+  }
+  ASSERT_FALSE(pairs.regions[1].name.empty());
+  const std::vector<RegionLevel> earlier{pairs};
+  options.earlier = earlier;
+  const auto told = c.name(options);
+  expect_sound(told, 600);
+  EXPECT_TRUE(names_of(told[0]).contains(pairs.regions[1].name));
+  EXPECT_FALSE(names_of(alone[0]).contains(pairs.regions[1].name));
+  EXPECT_FALSE(names_of(told[0]).contains("Zebras")) << "it says nothing of any region";
+}
+
 TEST(Grid, CellsAreNamedOnceAndKnowTheirRegion) {
   const Collection c = planted(1200, kNouns.size(), english);
   RegionOptions options = sized({6});

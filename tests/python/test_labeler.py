@@ -24,10 +24,29 @@ def test_equals_scikit_learn(split, weights):
     theirs = KNeighborsClassifier(n_neighbors=15, metric="cosine", algorithm="brute", weights=weights)
     theirs.fit(X.astype(np.float64), y.astype(str))
     np.testing.assert_array_equal(ours.classes_.astype(str), theirs.classes_)
-    np.testing.assert_allclose(ours.predict_proba(X_new), theirs.predict_proba(X_new.astype(np.float64)), atol=1e-4)
+    shares = theirs.predict_proba(X_new.astype(np.float64))
+    np.testing.assert_allclose(ours.predict_proba(X_new), shares, rtol=0, atol=1e-6)
     predicted = ours.predict(X_new)
-    assert (predicted.astype(str) == theirs.predict(X_new.astype(np.float64))).mean() >= 0.99
+    np.testing.assert_array_equal(predicted.astype(str), theirs.predict(X_new.astype(np.float64)))
     assert ours.score(X_new, y_new) > 0.6
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance", lambda d: np.exp(-20 * d)])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_equals_scikit_learn_on_the_same_voters(split, weights, metric, exact):
+    """Whatever the search: voters and distances are given to scikit-learn. Some rows have an equal one among them."""
+    X, y, X_new, _ = split
+    X_new = np.concatenate([X_new, X[:20]])
+    ours = km.KnnLabeler(15, weights=weights, metric=metric, exact=exact).fit(X, y)
+    voters, distances = ours.voters(X_new)
+    # As far as scikit-learn lets them be: it takes no distance below 0, which rounding makes of equal rows.
+    between = np.full((len(X_new), len(X)), 9.0)
+    np.put_along_axis(between, voters, np.maximum(distances, 0), axis=1)
+    theirs = KNeighborsClassifier(15, metric="precomputed", algorithm="brute", weights=weights)
+    theirs.fit(np.zeros((len(X), len(X))), y.astype(str))
+    np.testing.assert_allclose(ours.predict_proba(X_new), theirs.predict_proba(between), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(ours.predict(X_new).astype(str), theirs.predict(between))
 
 
 def test_abstains_below_the_threshold(split):

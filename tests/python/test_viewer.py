@@ -294,6 +294,26 @@ def test_names_grow_finer_with_zoom_and_never_overlap(tab):
     assert len(seen) > len(far)
 
 
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_coarsest_name_moves_aside(browser, tmp_path, width):
+    """Five large regions around one place: each is named all the same, near it; a smaller level's names give way."""
+    rng = np.random.default_rng(5)
+    n, names = 500, [f"Region of kind {k}" for k in range(5)]
+    where, code = rng.uniform(-10, 10, (n, 2)), np.arange(n) % 5
+    levels = [Level("Large", code, [Region(k, name, 0.01 * k, 0.0, n // 5, None) for k, name in enumerate(names)]),
+              Level("Small", code, [Region(k, f"Part {k}", 0.01 * k, 0.0, n // 5 - 1, k) for k in range(5)])]
+    file = render_html(tmp_path / "m.html", x=where[:, 0], y=where[:, 1], titles=["t"] * n, levels=levels)
+    with opened(browser, file, viewport={"width": width, "height": 800}) as tab:
+        labels = tab.labels()
+        assert {label["text"] for label in labels if label["level"] == 0} == set(names)
+        assert_apart(labels)
+        x, y = tab.evaluate("(() => { const {width, height} = document.querySelector('#map').getBoundingClientRect();"
+                            "return [width / 2, height / 2]; })()")
+        for label in labels:
+            rect = label["rect"]
+            assert abs((rect["left"] + rect["right"]) / 2 - x) < width / 2 and abs(rect["top"] - y) < 200
+
+
 def test_click_on_a_name_opens_its_region(tab):
     label = next(label for label in tab.labels() if label["level"] == 0)
     rect = label["rect"]

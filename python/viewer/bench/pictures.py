@@ -44,6 +44,7 @@ SHOTS: dict[str, tuple[dict[str, Any], Callable[[Page], None]]] = {
     "viewer-filters": (DESKTOP, filters),
     "viewer-region-dark": (DESKTOP | {"color_scheme": "dark"}, region),
     "viewer-phone": (PHONE, article),
+    "viewer-phone-dark": (PHONE | {"color_scheme": "dark"}, lambda page: None),
 }
 
 

@@ -8,12 +8,13 @@ export function connectButtons(scene: Scene, copyLink: (() => void) | null): voi
   byId("zoom-in").addEventListener("click", () => scene.zoomBy(1));
   byId("zoom-out").addEventListener("click", () => scene.zoomBy(-1));
   byId("reset").addEventListener("click", () => scene.reset());
-  byId("copy-link").hidden = copyLink === null;
-  if (copyLink) {
-    byId("copy-link").addEventListener("click", () => {
-      copyLink();
-      byId("copy-link").classList.add("done");
-      setTimeout(() => byId("copy-link").classList.remove("done"), 1_500);
+  // The details lie over the map's buttons on a phone, so they have one of their own.
+  for (const button of [byId("copy-link"), byId("panel-link")]) {
+    button.hidden = copyLink === null;
+    button.addEventListener("click", () => {
+      copyLink?.();
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1_500);
     });
   }
   byId("help").addEventListener("click", () => byId<HTMLDialogElement>("help-dialog").showModal());

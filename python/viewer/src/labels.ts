@@ -59,6 +59,10 @@ export interface ShownLabel {
 const GAP = 8;
 /** A region's name appears once the region is this wide on the screen; the coarsest are always welcome. */
 const MIN_PIXELS = 74;
+/** Where a name may stand beside its place, in widths and heights of its own: the nearest first. */
+const STEPS = [-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75]
+  .flatMap((right) => [-3, -2.25, -1.5, -0.75, 0, 0.75, 1.5, 2.25, 3].map((down) => [right, down]))
+  .sort(([right, down], [across, below]) => Math.hypot(6 * right, down) - Math.hypot(6 * across, below));
 
 export class Labels {
   private readonly candidates: Candidate[];
@@ -134,10 +138,19 @@ export class Labels {
       // "Chemical elements" under "Plants & chemical elements" waits until that is out of view.
       if (placed.some((other) => above.includes(other.candidate.region) && within(words, other.candidate.words))) continue;
       const size = measure(candidate);
-      const left = Math.min(Math.max(x - size.width / 2, 6), width - size.width - 6);
-      const top = Math.min(Math.max(y - size.height / 2, 6), height - size.height - 6);
-      const box = { left, top, right: left + size.width, bottom: top + size.height };
-      if (taken.some((other) => overlap(box, other))) continue;
+      const at = (right: number, down: number): Box => {
+        const left = Math.min(Math.max(x + right - size.width / 2, 6), width - size.width - 6);
+        const top = Math.min(Math.max(y + down - size.height / 2, 6), height - size.height - 6);
+        return { left, top, right: left + size.width, bottom: top + size.height };
+      };
+      // A coarsest region is not left without its name for want of a little room: it moves aside, within its points.
+      const steps = depth > 0 ? [[0, 0]] : STEPS;
+      const box = steps
+        .map(([right, down]) => [right * size.width, down * size.height])
+        .filter(([right, down]) => Math.hypot(right, down) <= across / 2)
+        .map(([right, down]) => at(right, down))
+        .find((free) => !taken.some((other) => overlap(free, other)));
+      if (!box) continue;
       taken.push(box);
       names.add(key);
       placed.push({ candidate, box });

@@ -471,7 +471,9 @@ def test_ctrl_c_is_answered_at_once_and_the_store_goes_on(sample, tmp_path):
     source = write_articles(tmp_path / "many.jsonl", articles, length=2048)
     out = tmp_path / "wiki.km"
     embed = ["embed", source, "--max-seq-length", 512, "--out", out, "--json"]
-    process = subprocess.Popen(command(*embed), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell's background job, as these tests may be, hands an ignored Ctrl-C on to its children.
+    process = subprocess.Popen(command(*embed), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     try:
         for _ in range(6000):
             if any(out.glob("rows/*")) or process.poll() is not None:

@@ -26,9 +26,6 @@ struct MemoryNeeds {
   std::uint64_t bytes_per_chunk_row = 0;  ///< of its feed-forward
 };
 
-/// Tokens of a worker's batch on a CPU: enough to fill the multiplication's blocks.
-inline constexpr std::int64_t kCpuBatchTokens = 512;
-
 /// How a run is laid out in memory.
 struct RunPlan {
   std::int64_t batch_tokens = 0;

@@ -32,8 +32,6 @@ namespace knowmap {
 
 namespace {
 
-constexpr std::int64_t kProbeChunkRows = 256;
-
 // Lowest cosines to float32 that 8-bit products may cost.
 constexpr double kAutomaticCosine = 0.999;
 constexpr double kInt8Cosine = 0.995;
@@ -188,7 +186,7 @@ struct Embedder::Impl {
 
   /// The probe texts' embeddings, batches being the same whatever the machine.
   Matrix embed_probe() {
-    fixed_plan = RunPlan{kCpuBatchTokens, kProbeChunkRows, workers->size()};
+    fixed_plan = RunPlan{kCpuBatchTokens, kCpuChunkRows, workers->size()};
     Matrix rows(probe_texts().size(), dimension());
     run(probe_texts(), {}, planner().lasting(0), into(rows));
     fixed_plan.reset();

@@ -10,9 +10,7 @@ namespace knowmap {
 
 namespace {
 
-// On a CPU a worker's batch need only fill the multiplication's blocks; on a
-// device it must keep thousands of lanes busy.
-constexpr std::int64_t kCpuChunkRows = 256;
+// A device's batch must keep thousands of lanes busy.
 constexpr std::int64_t kDeviceBatchTokens = 16384;
 constexpr std::int64_t kDeviceChunkRows = 16384;
 // Where a layer's weights are far larger than the caches, each reading of them
@@ -43,23 +41,30 @@ LastingBytes::LastingBytes(const at::Tensor* table, std::uint64_t results,
                            std::uint64_t results_per_token)
     : results_(results), results_per_token_(results_per_token) {
   if (table == nullptr || table->numel() == 0) return;
-  const std::uint64_t bytes = table->nbytes();
   table_ = reinterpret_cast<std::uintptr_t>(table->const_data_ptr());
-  row_bytes_ = bytes / static_cast<std::uint64_t>(table->size(0));
-  missing_ = bytes - resident_memory(table->const_data_ptr(), bytes);
-  met_.resize((table_ + bytes) / kFaultBytes - table_ / kFaultBytes + 1);
+  table_bytes_ = table->nbytes();
+  row_bytes_ = table_bytes_ / static_cast<std::uint64_t>(table->size(0));
+  met_.resize((table_ + table_bytes_) / kFaultBytes - table_ / kFaultBytes + 1);
+}
+
+std::uint64_t LastingBytes::missing(std::uintptr_t begin, std::uintptr_t end) const {
+  const std::uintptr_t from = std::max(begin, table_);
+  const std::uint64_t bytes = std::min(end, table_ + table_bytes_) - from;
+  return bytes - resident_memory(reinterpret_cast<const void*>(from), bytes);
 }
 
 void LastingBytes::meet(std::span<const std::int32_t> ids) {
   tokens_ += ids.size();
-  if (missing_ == 0) return;
+  if (table_bytes_ == 0) return;
   for (const std::int32_t id : ids) {
     const std::uintptr_t row = table_ + static_cast<std::uint64_t>(id) * row_bytes_;
     const std::uintptr_t last = (row + row_bytes_ - 1) / kFaultBytes;
     for (std::uintptr_t block = row / kFaultBytes; block <= last; ++block) {
       const auto place = static_cast<std::size_t>(block - table_ / kFaultBytes);
-      if (!met_[place]) ++blocks_;
+      if (met_[place]) continue;
       met_[place] = true;
+      // Asked of these blocks alone: to ask of the whole table takes as long as a short text.
+      coming_ += missing(block * kFaultBytes, (block + 1) * kFaultBytes);
     }
   }
 }
@@ -70,8 +75,9 @@ void LastingBytes::meet_any(std::uint64_t tokens) {
 }
 
 std::uint64_t LastingBytes::bytes() const {
-  return results_ + tokens_ * results_per_token_ +
-         std::min(missing_, (blocks_ + unknown_) * kFaultBytes);
+  const std::uint64_t known = results_ + tokens_ * results_per_token_ + coming_;
+  if (unknown_ == 0 || table_bytes_ == 0) return known;
+  return known + std::min(missing(table_, table_ + table_bytes_), unknown_ * kFaultBytes);
 }
 
 std::uint64_t RunPlanner::room() const {

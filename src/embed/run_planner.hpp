@@ -12,6 +12,10 @@
 
 namespace knowmap {
 
+/// On a CPU a worker's batch need only fill the multiplication's blocks.
+inline constexpr std::int64_t kCpuBatchTokens = 512;
+inline constexpr std::int64_t kCpuChunkRows = 256;
+
 /// What a unit's texts are like, in tokens.
 struct TextSizes {
   std::int64_t longest = 0;
@@ -36,15 +40,18 @@ class LastingBytes {
   std::uint64_t bytes() const;
 
  private:
+  /// Bytes of the table between these addresses that are not in memory.
+  std::uint64_t missing(std::uintptr_t begin, std::uintptr_t end) const;
+
   std::uintptr_t table_ = 0;
+  std::uint64_t table_bytes_ = 0;
   std::uint64_t row_bytes_ = 0;
-  std::uint64_t missing_ = 0;  // of the table, at the start
   std::uint64_t results_;
   std::uint64_t results_per_token_;
   std::uint64_t tokens_ = 0;
   std::uint64_t unknown_ = 0;
-  std::vector<bool> met_;  // blocks of the table that come in together
-  std::uint64_t blocks_ = 0;
+  std::vector<bool> met_;     // blocks of the table that come in together
+  std::uint64_t coming_ = 0;  // bytes of those that were missing
 };
 
 /// Lays runs of one model out in the memory that there is, and foresees what they take.

@@ -142,8 +142,9 @@ class CpuBackend final : public Backend {
     const std::int64_t step = in_place ? n : kGatheredRows;
     const at::Tensor nothing = at::zeros({dim}, at::kFloat);
     const bool placed = tables.position.defined();
-    const std::vector<std::int32_t> positions =
-        placed ? table_positions(tokens, tables) : std::vector<std::int32_t>(n, 0);
+    std::vector<std::int32_t> positions;  // for the kernel, which norms
+    if (tables.norm)
+      positions = placed ? table_positions(tokens, tables) : std::vector<std::int32_t>(n, 0);
     std::vector<std::int32_t> in_order(static_cast<std::size_t>(in_place ? 0 : step));
     std::iota(in_order.begin(), in_order.end(), 0);
     for (std::int64_t begin = 0; begin < n; begin += step) {

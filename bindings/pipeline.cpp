@@ -86,12 +86,13 @@ void register_pipeline(py::module_& m) {
          std::size_t label_neighbors, float min_confidence, const py::dict& labels,
          const std::vector<std::size_t>& level_sizes, const std::optional<py::function>& namer,
          const std::string& namer_key, const py::object& warn,
-         const std::pair<std::size_t, std::size_t>& grid, bool layout_only, int threads,
+         const std::pair<std::size_t, std::size_t>& grid, bool layout_only, bool anew, int threads,
          const py::object& progress) {
         const Texts text_views(texts);
         const Texts title_views(titles);
         MapOptions o;
         if (layout_only) o.through = MapOptions::Through::layout;
+        o.anew = anew;
         o.umap = umap_options(umap);
         py::dict label_params = labels.attr("copy")();  // the default is one object for all calls
         if (!label_params.contains("metric")) {
@@ -127,7 +128,7 @@ void register_pipeline(py::module_& m) {
       py::arg("labels") = py::dict(), py::arg("level_sizes") = std::vector<std::size_t>{},
       py::arg("namer") = py::none(), py::arg("namer_key") = "", py::arg("warn") = py::none(),
       py::arg("grid") = std::pair<std::size_t, std::size_t>(0, 0), py::arg("layout_only") = false,
-      py::arg("threads") = 0, py::arg("progress") = py::none());
+      py::arg("anew") = false, py::arg("threads") = 0, py::arg("progress") = py::none());
 }
 
 }  // namespace knowmap::python

@@ -27,8 +27,9 @@ KnnGraph graph_from(const IntArray& indices, const FloatArray& distances) {
 using Rows = std::optional<FloatArray>;
 
 UmapData beside_rows(const Rows& initial, const std::optional<IntArray>& classes,
-                     const Rows& targets, const Rows& weights) {
+                     const Rows& targets, const Rows& weights, const Rows& earlier) {
   UmapData data;
+  if (earlier) data.earlier = matrix_view(*earlier);
   if (initial) data.initial = matrix_view(*initial);
   if (targets) data.targets = matrix_view(*targets);
   if (classes) data.classes = {classes->data(), static_cast<std::size_t>(classes->size())};
@@ -53,8 +54,8 @@ void register_umap(py::module_& m) {
           "fit",
           [](UmapProjector& self, const FloatArray& rows, const std::optional<IntArray>& indices,
              const Rows& distances, const Rows& initial, const std::optional<IntArray>& classes,
-             const Rows& targets, const Rows& weights) {
-            UmapData data = beside_rows(initial, classes, targets, weights);
+             const Rows& targets, const Rows& weights, const Rows& earlier) {
+            UmapData data = beside_rows(initial, classes, targets, weights, earlier);
             data.rows = matrix_view(rows);
             std::optional<KnnGraph> graph;
             if (indices && distances) data.graph = &graph.emplace(graph_from(*indices, *distances));
@@ -64,18 +65,20 @@ void register_umap(py::module_& m) {
           py::arg("rows").noconvert(), py::arg("indices") = py::none(),
           py::arg("distances") = py::none(), py::arg("initial") = py::none(),
           py::arg("classes") = py::none(), py::arg("targets") = py::none(),
-          py::arg("weights") = py::none(), py::keep_alive<1, 2>())
+          py::arg("weights") = py::none(), py::arg("earlier") = py::none(), py::keep_alive<1, 2>())
       .def(
           "fit_source",
           [](UmapProjector& self, const RowSource& source, const Rows& initial,
-             const std::optional<IntArray>& classes, const Rows& targets, const Rows& weights) {
-            UmapData data = beside_rows(initial, classes, targets, weights);
+             const std::optional<IntArray>& classes, const Rows& targets, const Rows& weights,
+             const Rows& earlier) {
+            UmapData data = beside_rows(initial, classes, targets, weights, earlier);
             data.source = &source;
             const py::gil_scoped_release nogil;
             self.fit(data);
           },
           py::arg("source"), py::arg("initial") = py::none(), py::arg("classes") = py::none(),
-          py::arg("targets") = py::none(), py::arg("weights") = py::none())
+          py::arg("targets") = py::none(), py::arg("weights") = py::none(),
+          py::arg("earlier") = py::none())
       .def(
           "attach_rows",
           [](UmapProjector& self, const FloatArray& rows) { self.attach_rows(matrix_view(rows)); },

@@ -308,9 +308,10 @@ struct RegionOptions {
   std::size_t min_region_size = 0;
   std::size_t n_phrases = 8;
   std::size_t n_exemplars = 5;
-  /// Regions of an earlier map of the same articles, whose names stay: a region
-  /// takes the name of the earlier one that it shares more than half of their
-  /// joint rows with; where it shares a fifth or more, if the name's phrases still
+  /// Regions of an earlier map of the same articles, coarse to fine. The map is divided as
+  /// that one was, as far as its density allows; new ground makes new regions. And
+  /// names stay: a region takes the name of the earlier one that it shares more than half of
+  /// their joint rows with; where it shares a fifth or more, if the name's phrases still
   /// find the region half as well as the best one does. Must outlive the call.
   std::span<const RegionLevel> earlier = {};
   /// The number that each row of the earlier map has now, -1 = gone; empty = the

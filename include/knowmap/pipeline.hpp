@@ -92,6 +92,12 @@ struct MapOptions {
   /// none. A cell has neither name of the regions that it lies in. No namer is asked.
   std::size_t grid_rows = 0;
   std::size_t grid_columns = 0;
+  /// Where texts were added, changed or removed, the map goes on from the one in the store
+  /// where at least half of the texts are on it and it was laid out with the same options: articles
+  /// stay about where they were (`UmapData::earlier`), and so do regions and their
+  /// names (`RegionOptions::earlier`). With `anew` the store's earlier maps do not
+  /// count: what is made depends on the texts and options alone.
+  bool anew = false;
   /// Where to stop: with the map alone, or with labels and regions too.
   enum class Through { layout, regions } through = Through::regions;
   int threads = 0;
@@ -125,8 +131,8 @@ struct KnowledgeMap {
 
 /// Neighbours, map, labels and regions of the rows that the store holds. Every
 /// stage's result is stored, keyed by what it was made from; a second call
-/// computes only what changed. Where texts were added, changed or removed since,
-/// regions that are mostly the same articles keep their names. `input.texts` are
+/// computes only what changed. Where texts were added, changed or removed since, the
+/// map goes on from the earlier one, unless `MapOptions::anew` says no. `input.texts` are
 /// those of the store's rows. Throws `CheckpointError` where the store lacks rows or holds those of
 /// other texts, `std::invalid_argument`, `CancelledError`.
 KNOWMAP_EXPORT KnowledgeMap map_from_store(const MapInput& input, CheckpointStore& store,

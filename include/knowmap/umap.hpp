@@ -117,6 +117,10 @@ struct UmapData {
   /// In place of `rows`: rows that are read where they are wanted, and not kept. New
   /// rows are then placed by neighbours that the caller finds (`knn_query`).
   const RowSource* source = nullptr;
+  /// (n, n_components) the rows' places on an earlier map, to be gone on with: rows that have
+  /// one (no NaN) begin there, new ones among their neighbours, and all move for a
+  /// third of the epochs at a tenth of the learning rate. In place of `initial`.
+  MatrixView<const float> earlier{};
 };
 
 /// A symmetric weighted graph by rows: the edges of row i are at

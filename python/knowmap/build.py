@@ -201,8 +201,8 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
               max_distance: float | None = None, level_sizes: Sequence[int] = (),
               grid: tuple[int, int] | None = None,
               namer: Namer | None = None, namer_key: str | None = None, fresh: bool = False,
-              replace: bool = False, storage: str = "float32", device: str = "auto", precision: str = "auto",
-              threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
+              replace: bool = False, anew: bool = False, storage: str = "float32", device: str = "auto",
+              precision: str = "auto", threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
     """Texts to a labelled map, all of it; goes on where an earlier call was cut off.
 
     source: a path or a table (see `knowmap.tables.read_collection`); text, title, label, id, url name its columns, and
@@ -221,8 +221,10 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     does `knowmap build`. The folder keeps the options for the commands that take no collection (`knowmap project`,
     `label`, `render`), which change only what they are told.
 
-    Where texts were added, changed or removed since an earlier call, regions that are mostly the same articles keep
-    their names.
+    Where texts were added, changed or removed since an earlier call, the map goes on from that one, if at least half of
+    the texts are on it and its `umap` was the same: articles stay about where they were, regions and names too. anew:
+    lays out, divides and names as if there had been no map, so that the same texts and options make the same bytes
+    whatever was made before.
 
     Raises what its stages raise; whatever it raises, what was committed stays.
     """
@@ -240,7 +242,7 @@ def build_map(source: Any, out: str | os.PathLike[str], *,
     if name:
         options["name"] = name
     with store:
-        return finish_map(collection, store, options, namer=namer, resume=embedder.resume, threads=threads,
+        return finish_map(collection, store, options, namer=namer, resume=embedder.resume, anew=anew, threads=threads,
                           progress=progress)
 
 
@@ -271,8 +273,9 @@ def embed_collection(collection: Collection, embedder: Embedder, out: str | os.P
 
 def finish_map(collection: Collection, store: _core.CheckpointStore, options: Mapping[str, Any] | None = None, *,
                namer: Namer | None = None, resume: _core.ResumeReport | None = None, layout_only: bool = False,
-               write: bool = True, threads: int = 0, progress: bool | Callback = True) -> KnowledgeMap:
-    """The later stages; writes `map.parquet` and `map.html`.
+               write: bool = True, anew: bool = False, threads: int = 0,
+               progress: bool | Callback = True) -> KnowledgeMap:
+    """The later stages; writes `map.parquet` and `map.html`. anew: as `build_map` has it.
 
     options: those that differ from what the store's folder keeps; kept there in their turn once they have proved good.
     Without a `namer` the regions have the names that the one of options["namer"] has given, if there is one.
@@ -291,7 +294,7 @@ def finish_map(collection: Collection, store: _core.CheckpointStore, options: Ma
                                     labels=_given(options, "target_error", "max_distance"),
                                     level_sizes=options["level_sizes"], grid=_grid(options["grid"]), namer=namer,
                                     namer_key=options["namer"], warn=_log.warning, layout_only=layout_only,
-                                    threads=threads, progress=report)
+                                    anew=anew, threads=threads, progress=report)
     if options != load_options(store.folder):
         save_options(store.folder, **options)
     labelled = len(classes) > 0

@@ -127,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     def threads(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--threads", type=int, default=0, metavar="N", help="0 = one for each core")
 
+    def mapping(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--anew", action="store_true",
+                         help="do not go on from the map in DIR where texts were added, changed or removed: the same "
+                              "texts and options then make the same bytes, whatever was there")
+
     def laying_out(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--n-neighbors", type=int, metavar="N", help="size of UMAP's neighbourhoods (default 15)")
         sub.add_argument("--min-dist", type=float, metavar="D", help="how close points may lie (default 0.1)")
@@ -150,16 +155,19 @@ def _parser() -> argparse.ArgumentParser:
     reading(sub)
     laying_out(sub)
     labelling(sub)
+    mapping(sub)
     reading(command("embed", _embed, "embeddings alone, into the store"))
     sub = command("project", _project,
                   "neighbours and map of what the store holds; options not typed stay as they were")
     store_folder(sub)
     laying_out(sub)
+    mapping(sub)
     threads(sub)
     sub = command("label", _label, "labels and named regions of the map; writes map.parquet and map.html; "
                   "options not typed stay as they were")
     store_folder(sub)
     labelling(sub)
+    mapping(sub)
     threads(sub)
     sub = command("render", _render, "map.html (and map.parquet) anew from the store")
     store_folder(sub)
@@ -231,8 +239,8 @@ def _build(args: argparse.Namespace) -> dict[str, Any]:
     collection, store, embedder = _embedded(args)
     with store:
         options = _options(args, build.default_options(args.input))
-        made = build.finish_map(collection, store, options, resume=embedder.resume, threads=args.threads,
-                                progress=not args.quiet)
+        made = build.finish_map(collection, store, options, resume=embedder.resume, anew=args.anew,
+                                threads=args.threads, progress=not args.quiet)
     seconds = time.perf_counter() - start
     if made.reused:
         logging.info("kept from an earlier run: %s", ", ".join(made.reused))
@@ -277,15 +285,15 @@ def _project(args: argparse.Namespace) -> dict[str, Any]:
     with _opened(args) as store:
         options = _options(args, build.load_options(args.folder))
         made = build.finish_map(build.load_collection(args.folder), store, options, layout_only=True,
-                                threads=args.threads, progress=not args.quiet)
+                                anew=args.anew, threads=args.threads, progress=not args.quiet)
     return {"texts": len(made), "reused": made.reused, "say": f"the map of {len(made):,} texts is in {args.folder}"}
 
 
 def _label(args: argparse.Namespace) -> dict[str, Any]:
     with _opened(args) as store:
         options = _options(args, build.load_options(args.folder))
-        made = build.finish_map(build.load_collection(args.folder), store, options, threads=args.threads,
-                                progress=not args.quiet)
+        made = build.finish_map(build.load_collection(args.folder), store, options, anew=args.anew,
+                                threads=args.threads, progress=not args.quiet)
     return _map_summary(made) | {"say": f"open {args.folder / 'map.html'} in a browser"}
 
 

@@ -131,23 +131,28 @@ class UmapProjector(Estimator):
 
     # --- making a map ---------------------------------------------------------
 
-    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *,
+            earlier: ArrayLike | None = None) -> Self:
         """Lays out the rows of X (n, d), drawn to the targets y (n,) where given. Raises ValueError, CancelledError.
 
         sample_weight (n,): 0 or more; a row pulls the rows that it is joined to in proportion. Only ratios count, and
         only in the layout: who is a neighbour, and the start, are as without. Not with densmap or serial.
+        earlier (n, n_components): the rows' places on an earlier map, NaN for new ones, to be gone on with in place of
+        `init`: rows begin there, new ones among their neighbours, and all move a little.
         """
         X = opened(X)
         outside = is_outside(X)
         self.__dict__.pop("_searcher", None)
         rows = self._source(X) if outside else self._check_rows(X, fitting=True)
-        beside = *self._targets(y, rows.shape[0]), self._weights(sample_weight, rows.shape[0])
+        places = None if earlier is None else np.ascontiguousarray(earlier, dtype=np.float32)
+        start = self._given_start() if places is None else None
+        beside = *self._targets(y, rows.shape[0]), self._weights(sample_weight, rows.shape[0]), places
         with self._report() as report:
             core = _core.UmapProjector(self._engine_params(), report)
             if outside:
-                core.fit_source(rows, self._given_start(), *beside)
+                core.fit_source(rows, start, *beside)
             else:
-                core.fit(rows, *self._known_neighbors(rows), self._given_start(), *beside)
+                core.fit(rows, *self._known_neighbors(rows), start, *beside)
         self._outside, self._outside_at = (rows, _place_of(X)) if outside else (None, None)
         self._take(core)
         self._warn_of_recall()
@@ -157,9 +162,10 @@ class UmapProjector(Estimator):
                           stacklevel=2)
         return self
 
-    def fit_transform(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
+    def fit_transform(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *,
+                      earlier: ArrayLike | None = None) -> Any:
         """`fit`, then the map of the same rows: float32 (n, n_components); with `output_dens` also the radii."""
-        self.fit(X, y, sample_weight)
+        self.fit(X, y, sample_weight, earlier=earlier)
         return (self.embedding_, self.rad_orig_, self.rad_emb_) if self.output_dens else self.embedding_
 
     def update(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

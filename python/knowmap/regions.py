@@ -37,9 +37,10 @@ def name_regions(coordinates: ArrayLike, texts: Sequence[str], *, titles: Sequen
     level_sizes: wanted number of regions at each level; empty = chosen from n. Each level has `regions` (name, phrases,
     exemplars, x, y, size, parent, confidence) and `assignment` (n) with -1 for none.
 
-    earlier: the levels of an earlier map of the same articles, whose names stay where the regions are the same by more
-    than half, or by a fifth and the name still fits; earlier_rows: the number that each of its rows has now, -1 = gone;
-    empty = the same, with further articles behind them. namer: see `rename_regions`. Raises ValueError, CancelledError.
+    earlier: the levels of an earlier map of the same articles. The map is divided as that one was, as far as its
+    density allows, and names stay where the regions are the same by more than half, or by a fifth and the name still
+    fits. earlier_rows: the number that each of its rows has now, -1 = gone; empty = the same, with further articles
+    behind them. namer: see `rename_regions`. Raises ValueError, CancelledError.
     """
     with callback(progress) as report:
         levels = _core.name_regions(

@@ -39,7 +39,7 @@ namespace {
 constexpr double kLeastOverlap = 0.2;
 
 struct Pair {
-  double overlap;
+  double overlap, known;
   std::size_t now, level, then;
 };
 
@@ -67,7 +67,8 @@ std::vector<Pair> overlapping(const RegionLevel& level, std::span<const RegionLe
       const auto then = static_cast<std::size_t>(pair & 0xffffffffu);
       const double overlap = count / (now_size[now] + before_size[then] - count);
       if (overlap >= kLeastOverlap && !before.regions[then].name.empty()) {
-        pairs.push_back({overlap, now, b, then});
+        const double known = now_size[now] / static_cast<double>(level.regions[now].size);
+        pairs.push_back({overlap, known, now, b, then});
       }
     }
   }
@@ -98,7 +99,7 @@ std::vector<std::vector<EarlierName>> earlier_names(std::span<const RegionLevel>
         above = above || (other.is_same() && fold(other.name) == fold(name));
       }
       if (above || !taken.insert(fold(name)).second) continue;
-      kept[l][pair.now] = {name, pair.overlap};
+      kept[l][pair.now] = {name, pair.overlap, pair.known};
     }
   }
   return kept;

@@ -18,10 +18,11 @@ void check_earlier(std::span<const RegionLevel> earlier, std::span<const std::in
 struct EarlierName {
   std::string name;    ///< "" where there is none
   double overlap = 0;  ///< rows that both have by rows that either has (Jaccard 1912)
+  double known = 0;    ///< share of the region's rows that the earlier map had
 
-  /// Above one half the region is the same, and its name stays. Below, it stays
-  /// where it still says what the region is about.
-  bool is_same() const { return overlap > 0.5; }
+  /// Where both are above one half the region is the same, and its name stays. Else it
+  /// stays where it still says what the region is about.
+  bool is_same() const { return overlap > 0.5 && known > 0.5; }
 };
 
 /// The counterparts of all regions, by level. Rows that only one of the maps has

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <queue>
+#include <utility>
 
 #include "label/kd_tree.hpp"
 
@@ -178,6 +180,148 @@ void link_islands(std::vector<std::pair<std::int32_t, std::int32_t>>& borders, c
   borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
 }
 
+struct Edge {
+  std::size_t turn;  // those of a lower one are merged first
+  double cost;
+  std::int32_t a, b;
+  std::int32_t age_a, age_b;
+  bool operator>(const Edge& o) const {
+    if (turn != o.turn) return turn > o.turn;
+    if (cost != o.cost) return cost > o.cost;
+    return a != o.a ? a > o.a : b > o.b;
+  }
+};
+/// What is small goes to its own earlier region, else to any; of what is large, first what
+/// the finest earlier level had in one region, and so on upwards.
+constexpr std::size_t kSmallToOwn = 0, kSmall = 1, kBig = 2;
+
+/// Regions that grow from basins, pair by pair; of each pair the lower number goes on.
+class Growth {
+ public:
+  Growth(const std::vector<std::pair<std::int32_t, std::int32_t>>& borders, Sums sums,
+         std::size_t min_size, EarlierDivision earlier)
+      : sums_(std::move(sums)),
+        earlier_(std::move(earlier)),
+        min_size_(static_cast<double>(min_size)),
+        next_to_(sums_.sizes.size()),
+        age_(sums_.sizes.size(), 0),
+        left_(sums_.sizes.size()) {
+    for (const auto& [a, b] : borders) {
+      next_to_[a].push_back(b);
+      next_to_[b].push_back(a);
+    }
+    for (auto& list : next_to_) std::sort(list.begin(), list.end());
+    for (std::size_t g = 0; g < left_; ++g) count(static_cast<std::int32_t>(g), 1);
+    for (const auto& [a, b] : borders) push(a, b);
+  }
+
+  std::size_t left() const { return left_; }
+  bool any_small() const { return small_ > 0; }
+  std::size_t new_regions() const { return new_regions_; }
+  double new_rows() const { return new_rows_; }
+  double earlier_rows() const { return earlier_rows_; }
+
+  /// The next pair of which neither is new, nor both of turns after `last`.
+  std::optional<Edge> known(std::size_t last) {
+    const Edge* top = top_of(known_);
+    return top != nullptr && top->turn <= last ? std::optional(*top) : std::nullopt;
+  }
+  /// The next pair of large ones, one or both of them new.
+  std::optional<Edge> fresh() {
+    const Edge* top = top_of(fresh_);
+    return top != nullptr ? std::optional(*top) : std::nullopt;
+  }
+
+  void merge(std::int32_t a, std::int32_t b) {
+    count(a, -1);
+    count(b, -1);
+    if (!earlier_.empty() && sums_.sizes[b] > sums_.sizes[a]) earlier_.take(a, b);
+    const double size = sums_.sizes[a] + sums_.sizes[b];
+    const auto share_a = sums_.sizes[a] / size;
+    const auto share_b = sums_.sizes[b] / size;
+    for (std::size_t d = 0; d < sums_.dim; ++d) {
+      float& mean = sums_.directions[a * sums_.dim + d];
+      mean = static_cast<float>(share_a * mean + share_b * sums_.directions[b * sums_.dim + d]);
+    }
+    for (std::size_t d = 0; d < 2; ++d) {
+      sums_.places[2 * a + d] =
+          share_a * sums_.places[2 * a + d] + share_b * sums_.places[2 * b + d];
+    }
+    sums_.sizes[a] = size;
+    count(a, 1);
+    ++age_[a];
+    age_[b] = -1;  // no edge has this age: b is gone
+    --left_;
+    around_.clear();
+    std::set_union(next_to_[a].begin(), next_to_[a].end(), next_to_[b].begin(), next_to_[b].end(),
+                   std::back_inserter(around_));
+    std::erase_if(around_, [&](std::int32_t g) { return g == a || g == b; });
+    for (const std::int32_t g : next_to_[b]) {
+      if (g == a) continue;
+      auto& list = next_to_[g];
+      list.erase(std::lower_bound(list.begin(), list.end(), b));
+      const auto place = std::lower_bound(list.begin(), list.end(), a);
+      if (place == list.end() || *place != a) list.insert(place, a);
+    }
+    std::vector<std::int32_t>().swap(next_to_[b]);
+    next_to_[a] = around_;
+    for (const std::int32_t g : around_) push(a, g);
+  }
+
+ private:
+  using Queue = std::priority_queue<Edge, std::vector<Edge>, std::greater<>>;
+
+  bool is_small(std::int32_t a) const { return sums_.sizes[a] < min_size_; }
+  bool is_new(std::int32_t a) const { return !earlier_.empty() && earlier_.is_new(a); }
+
+  void count(std::int32_t a, int by) {
+    small_ += is_small(a) ? by : 0;
+    new_regions_ += is_new(a) ? by : 0;
+    (is_new(a) ? new_rows_ : earlier_rows_) += by * sums_.sizes[a];
+  }
+
+  const Edge* top_of(Queue& queue) const {
+    while (!queue.empty()) {
+      const Edge& top = queue.top();
+      if (age_[top.a] == top.age_a && age_[top.b] == top.age_b) return &top;
+      queue.pop();  // one was merged since
+    }
+    return nullptr;
+  }
+
+  void push(std::int32_t a, std::int32_t b) {
+    if (a > b) std::swap(a, b);
+    const double ward = sums_.sizes[a] * sums_.sizes[b] / (sums_.sizes[a] + sums_.sizes[b]);
+    const float* at_a = sums_.directions.data() + a * sums_.dim;
+    const float* at_b = sums_.directions.data() + b * sums_.dim;
+    float apart = 0;
+    for (std::size_t d = 0; d < sums_.dim; ++d) {
+      apart += (at_a[d] - at_b[d]) * (at_a[d] - at_b[d]);
+    }
+    const double dx = sums_.places[2 * a] - sums_.places[2 * b];
+    const double dy = sums_.places[2 * a + 1] - sums_.places[2 * b + 1];
+    const double cost = ward * (static_cast<double>(apart) / sums_.direction_spread +
+                                kMapWeight * (dx * dx + dy * dy) / sums_.place_spread);
+    const bool small = is_small(a) || is_small(b);
+    const bool fresh = is_new(a) || is_new(b);
+    const std::size_t levels = earlier_.levels;
+    const std::size_t parted = earlier_.empty() || fresh ? levels : levels - earlier_.common(a, b);
+    const bool own = !earlier_.empty() && parted == 0;
+    const std::size_t turn = !small ? kBig + parted : own ? kSmallToOwn : kSmall;
+    (fresh && !small ? fresh_ : known_).push({turn, cost, a, b, age_[a], age_[b]});
+  }
+
+  Sums sums_;
+  EarlierDivision earlier_;
+  double min_size_;
+  std::vector<std::vector<std::int32_t>> next_to_;
+  std::vector<std::int32_t> age_, around_;
+  Queue known_, fresh_;
+  std::size_t left_;
+  std::size_t small_ = 0, new_regions_ = 0;
+  double new_rows_ = 0, earlier_rows_ = 0;
+};
+
 }  // namespace
 
 Groups::Groups(std::span<const std::int32_t> group_of_row, std::size_t n_groups)
@@ -196,102 +340,42 @@ Groups::Groups(std::span<const std::int32_t> group_of_row, std::size_t n_groups)
 }
 
 MergeTree::MergeTree(const Basins& basins, MatrixView<const float> map,
-                     MatrixView<const float> embedding, std::size_t min_size, Workers& workers,
-                     Monitor& monitor)
-    : n_basins_(basins.count) {
+                     MatrixView<const float> embedding, std::size_t min_size,
+                     EarlierDivision earlier, Workers& workers, Monitor& monitor)
+    : n_basins_(basins.count), whole_(earlier.levels) {
   if (n_basins_ == 0) return;
   Sums sums = sum_basins(Groups(basins.of_row, n_basins_), map, embedding, workers, monitor);
   auto borders = basins.borders;
-
-  struct Edge {
-    bool both_big;
-    double cost;
-    std::int32_t a, b;
-    std::int32_t age_a, age_b;
-    bool operator>(const Edge& o) const {
-      if (both_big != o.both_big) return both_big;
-      if (cost != o.cost) return cost > o.cost;
-      return a != o.a ? a > o.a : b > o.b;
+  const auto grow = [&](std::size_t, int) {
+    link_islands(borders, sums, n_basins_, monitor);
+    Growth growth(borders, std::move(sums), min_size, std::move(earlier));
+    most_ = growth.any_small() ? 1 : n_basins_;
+    // Level by level from the finest: its earlier regions are made whole, then new ones merged
+    // until they are about as large as those.
+    std::size_t level = whole_.size();
+    while (growth.left() > 1 || level > 0) {
+      std::optional<Edge> next =
+          growth.known(level > 0 ? kBig + whole_.size() - level : kBig + whole_.size());
+      if (level > 0 && !next) {
+        const auto known = static_cast<double>(growth.left() - growth.new_regions());
+        const double due = std::round(known * growth.new_rows() / growth.earlier_rows());
+        if (static_cast<double>(growth.new_regions()) > due) next = growth.fresh();
+        if (!next) {
+          whole_[--level] = growth.left();
+          continue;
+        }
+      } else if (level == 0) {
+        const std::optional<Edge> fresh = growth.fresh();
+        if (fresh && (!next || *next > *fresh)) next = fresh;
+        if (!next) break;
+      }
+      if ((growth.left() & 63) == 0) monitor.throw_if_cancelled();
+      growth.merge(next->a, next->b);
+      merges_.emplace_back(next->a, next->b);
+      if (!growth.any_small() && most_ == 1) most_ = growth.left();
     }
   };
-  workers.run(
-      1,
-      [&](std::size_t, int) {
-        link_islands(borders, sums, n_basins_, monitor);
-        std::vector<std::vector<std::int32_t>> next_to(n_basins_);
-        for (const auto& [a, b] : borders) {
-          next_to[a].push_back(b);
-          next_to[b].push_back(a);
-        }
-        for (auto& list : next_to) std::sort(list.begin(), list.end());
-        std::vector<std::int32_t> age(n_basins_, 0);
-        std::size_t small = 0;
-        const auto is_small = [&](std::int32_t a) {
-          return sums.sizes[a] < static_cast<double>(min_size);
-        };
-        for (std::size_t g = 0; g < n_basins_; ++g) small += is_small(static_cast<std::int32_t>(g));
-        const auto edge = [&](std::int32_t a, std::int32_t b) {
-          if (a > b) std::swap(a, b);
-          const double ward = sums.sizes[a] * sums.sizes[b] / (sums.sizes[a] + sums.sizes[b]);
-          const float* at_a = sums.directions.data() + a * sums.dim;
-          const float* at_b = sums.directions.data() + b * sums.dim;
-          float apart = 0;
-          for (std::size_t d = 0; d < sums.dim; ++d) {
-            apart += (at_a[d] - at_b[d]) * (at_a[d] - at_b[d]);
-          }
-          const double dx = sums.places[2 * a] - sums.places[2 * b];
-          const double dy = sums.places[2 * a + 1] - sums.places[2 * b + 1];
-          const double cost = ward * (static_cast<double>(apart) / sums.direction_spread +
-                                      kMapWeight * (dx * dx + dy * dy) / sums.place_spread);
-          return Edge{!is_small(a) && !is_small(b), cost, a, b, age[a], age[b]};
-        };
-        std::priority_queue<Edge, std::vector<Edge>, std::greater<>> queue;
-        for (const auto& [a, b] : borders) queue.push(edge(a, b));
-        std::size_t left = n_basins_;
-        most_ = small == 0 ? left : 1;
-        std::vector<std::int32_t> around;
-        while (left > 1 && !queue.empty()) {
-          const Edge best = queue.top();
-          queue.pop();
-          const auto [a, b] = std::pair(best.a, best.b);
-          if (age[a] != best.age_a || age[b] != best.age_b) continue;  // one was merged since
-          if ((left & 63) == 0) monitor.throw_if_cancelled();
-          small -= is_small(a) + is_small(b);
-          const double size = sums.sizes[a] + sums.sizes[b];
-          const auto share_a = sums.sizes[a] / size;
-          const auto share_b = sums.sizes[b] / size;
-          for (std::size_t d = 0; d < sums.dim; ++d) {
-            float& mean = sums.directions[a * sums.dim + d];
-            mean = static_cast<float>(share_a * mean + share_b * sums.directions[b * sums.dim + d]);
-          }
-          for (std::size_t d = 0; d < 2; ++d) {
-            sums.places[2 * a + d] =
-                share_a * sums.places[2 * a + d] + share_b * sums.places[2 * b + d];
-          }
-          sums.sizes[a] = size;
-          small += is_small(a);
-          ++age[a];
-          age[b] = -1;  // no edge has this age: b is gone
-          merges_.emplace_back(a, b);
-          around.clear();
-          std::set_union(next_to[a].begin(), next_to[a].end(), next_to[b].begin(), next_to[b].end(),
-                         std::back_inserter(around));
-          std::erase_if(around, [&](std::int32_t g) { return g == a || g == b; });
-          for (const std::int32_t g : next_to[b]) {
-            if (g == a) continue;
-            auto& list = next_to[g];
-            list.erase(std::lower_bound(list.begin(), list.end(), b));
-            const auto place = std::lower_bound(list.begin(), list.end(), a);
-            if (place == list.end() || *place != a) list.insert(place, a);
-          }
-          std::vector<std::int32_t>().swap(next_to[b]);
-          next_to[a] = around;
-          for (const std::int32_t g : around) queue.push(edge(a, g));
-          --left;
-          if (small == 0 && most_ == 1) most_ = left;
-        }
-      },
-      &monitor);
+  workers.run(1, grow, &monitor);
 }
 
 std::vector<std::int32_t> MergeTree::cut(std::size_t count) const {

@@ -6,6 +6,7 @@
 
 #include "knowmap/matrix.hpp"
 #include "label/density_basins.hpp"
+#include "label/earlier_division.hpp"
 #include "support/parallel.hpp"
 
 namespace knowmap::label {
@@ -17,8 +18,15 @@ class MergeTree {
   /// spread (Ward 1963) within regions: of the texts' directions (`embedding`,
   /// (n, d) or empty) and of the places on the map. Basins of fewer than
   /// `min_size` rows come first. Islands are neighbours of the nearest islands.
+  /// What an earlier map had in one region is merged before what it had in two, level by
+  /// level, so that its regions come up again; the larger of two says whose the union is. A
+  /// region of new rows goes to the one that it costs least with.
   MergeTree(const Basins& basins, MatrixView<const float> map, MatrixView<const float> embedding,
-            std::size_t min_size, Workers& workers, Monitor& monitor);
+            std::size_t min_size, EarlierDivision earlier, Workers& workers, Monitor& monitor);
+
+  /// How many regions a cut has, level by level as the earlier map was divided, where earlier
+  /// regions are whole and new ones are about as large.
+  const std::vector<std::size_t>& whole() const { return whole_; }
 
   /// Most regions that a cut can have with none below `min_size` rows.
   std::size_t most() const { return most_; }
@@ -29,6 +37,7 @@ class MergeTree {
  private:
   std::size_t n_basins_ = 0;
   std::size_t most_ = 0;
+  std::vector<std::size_t> whole_;
   std::vector<std::pair<std::int32_t, std::int32_t>> merges_;  // basins that stand for the two
 };
 

@@ -7,6 +7,7 @@
 
 #include "knowmap/labeler.hpp"
 #include "label/density_basins.hpp"
+#include "label/earlier_division.hpp"
 #include "label/earlier_names.hpp"
 #include "label/merge_tree.hpp"
 #include "label/names.hpp"
@@ -88,6 +89,26 @@ std::vector<std::size_t> default_level_sizes(std::size_t n) {
   return sizes;
 }
 
+/// How far the regions of a level may be more than wanted, so that earlier ones stay.
+constexpr double kRoom = 1.25;
+/// Earlier levels with this many times as many regions, or as few, are another level's.
+constexpr double kAlike = 1.5;
+
+/// Regions of a level that should have `wanted`: as many as a level of an earlier map has now,
+/// where that is about as many.
+std::size_t regions_due(std::size_t wanted, std::span<const std::size_t> whole) {
+  const auto due = static_cast<double>(wanted);
+  double best = kAlike;
+  std::size_t count = wanted;
+  for (const std::size_t regions : whole) {
+    const double ratio = static_cast<double>(regions) / due;
+    if (std::max(ratio, 1 / ratio) > best) continue;
+    best = std::max(ratio, 1 / ratio);
+    count = regions;
+  }
+  return std::clamp(count, wanted, static_cast<std::size_t>(kRoom * due));
+}
+
 /// The tree's cuts as levels, regions numbered from the largest.
 std::vector<RegionLevel> cut_levels(const label::Basins& basins, const label::MergeTree& tree,
                                     const std::vector<std::size_t>& sizes, bool wanted,
@@ -95,7 +116,8 @@ std::vector<RegionLevel> cut_levels(const label::Basins& basins, const label::Me
   std::vector<RegionLevel> levels;
   for (const std::size_t size : sizes) {
     monitor.throw_if_cancelled();
-    const std::vector<std::int32_t> of_basin = tree.cut(size);
+    const std::vector<std::int32_t> of_basin =
+        tree.cut(wanted ? size : regions_due(size, tree.whole()));
     const auto count =
         static_cast<std::size_t>(*std::max_element(of_basin.begin(), of_basin.end())) + 1;
     // Levels that nobody asked for and that show nothing new are left out.
@@ -278,7 +300,9 @@ std::vector<RegionLevel> name_regions(MatrixView<const float> map,
   std::vector<RegionLevel> levels;
   {
     const label::Basins basins = label::density_basins(map, workers, monitor);
-    const label::MergeTree tree(basins, map, embedding, min_size, workers, monitor);
+    const label::MergeTree tree(basins, map, embedding, min_size,
+                                label::carry_over(options.earlier, options.earlier_rows, basins),
+                                workers, monitor);
     workers.run(
         1, [&](std::size_t, int) { levels = cut_levels(basins, tree, sizes, wanted, monitor); },
         &monitor);

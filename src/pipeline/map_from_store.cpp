@@ -10,6 +10,7 @@
 
 #include "knowmap/error.hpp"
 #include "knowmap/pipeline.hpp"
+#include "pipeline/earlier_map.hpp"
 #include "pipeline/named_regions.hpp"
 #include "pipeline/stage_codec.hpp"
 #include "pipeline/text_hash.hpp"
@@ -87,13 +88,7 @@ class MapRun {
   KnowledgeMap run() {
     map_.neighbors = stage<KnnGraph>("neighbors", graph_key(), encode_graph, decode_graph,
                                      [&] { return knn_graph(rows(), graph_options()); });
-    map_.coordinates =
-        stage<Matrix>("layout", layout_key(), encode_coordinates, decode_coordinates, [&] {
-          UmapOptions umap = options_.umap;
-          umap.keep_rows = UmapOptions::KeepRows::none;  // nothing is transformed here
-          UmapProjector projector(std::move(umap));
-          return projector.fit(rows(), map_.neighbors).clone();
-        });
+    lay_out();
     if (options_.through == MapOptions::Through::regions) label();
     if (!store_.read_only()) store_.write_manifest();
     return std::move(map_);
@@ -109,8 +104,35 @@ class MapRun {
     if (options_.grid_rows > 0 || options_.grid_columns > 0) find_grid();
   }
 
+  /// A map that is there already is gone on with where texts were added to it.
+  void lay_out() {
+    layout_made_from_ = layout_key();
+    if (const auto key = held_key(store_, "layout", layout_made_from_, options_.anew)) {
+      layout_made_from_ = *key;
+      map_.reused.emplace_back("layout");
+      map_.coordinates = decode_coordinates(store_.get_stage("layout", *key).value());
+      return;
+    }
+    std::optional<EarlierMap> earlier;
+    if (!options_.anew) earlier = earlier_map(store_, layout_made_from_, text_hashes_);
+    UmapOptions umap = options_.umap;
+    umap.keep_rows = UmapOptions::KeepRows::none;  // nothing is transformed here
+    UmapProjector projector(std::move(umap));
+    UmapData data;
+    data.rows = rows();
+    data.graph = &map_.neighbors;
+    if (earlier) {
+      data.earlier = earlier->places;
+      layout_made_from_[kGoesOnFrom] = earlier->hash;
+    }
+    map_.coordinates = projector.fit(data).clone();
+    if (store_.read_only()) return;
+    store_.put_stage("layout", layout_made_from_,
+                     with_texts(encode_coordinates(map_.coordinates), text_hashes_));
+  }
+
   void find_grid() {
-    Fingerprint key = regions_key();
+    Fingerprint key = regions_made_from_;
     key["grid"] =
         std::to_string(options_.grid_rows) + " x " + std::to_string(options_.grid_columns);
     std::string names;  // of the regions, which no cell may have
@@ -129,21 +151,25 @@ class MapRun {
   }
 
   void find_regions() {
-    const Fingerprint key = regions_key();
+    Fingerprint& key = regions_made_from_ = regions_key();
     EarlierRegions earlier;
-    if (const auto held = store_.get_stage(kRegionsStage, key)) {
+    if (const auto held = held_key(store_, kRegionsStage, key, options_.anew)) {
+      key = *held;
       map_.reused.emplace_back(kRegionsStage);
-      map_.levels = decode_regions(*held);
+      map_.levels = decode_regions(store_.get_stage(kRegionsStage, key).value());
     } else {
-      earlier = earlier_regions(store_, key.at("format"), text_hashes_, options_.namer_key);
+      if (!options_.anew) {
+        earlier = earlier_regions(store_, key.at("format"), text_hashes_, options_.namer_key);
+      }
       RegionOptions regions = options_.regions;
       if (!earlier.levels.empty()) {
         regions.earlier = earlier.levels;
         regions.earlier_rows = earlier.rows;
+        key[kGoesOnFrom] = earlier.hash;
       }
       map_.levels = name_regions(map_.coordinates, rows(), input_.texts, input_.titles, regions);
       if (!store_.read_only()) {
-        store_.put_stage(kRegionsStage, key, encode_regions_of(map_.levels, text_hashes_));
+        store_.put_stage(kRegionsStage, key, with_texts(encode_regions(map_.levels), text_hashes_));
       }
     }
     if (!options_.namer && options_.namer_key.empty()) return;
@@ -198,6 +224,8 @@ class MapRun {
   Fingerprint layout_key() const {
     const UmapOptions& u = options_.umap;
     return {{"neighbors", content_hash(graph_key())},
+            {"model", content_hash(*store_.rows_fingerprint())},
+            {"metric", std::string(metric_name(u.metric))},
             {"n_neighbors", std::to_string(u.n_neighbors)},
             {"n_components", std::to_string(u.n_components)},
             {"n_epochs", std::to_string(u.n_epochs)},
@@ -246,7 +274,7 @@ class MapRun {
     const RegionOptions& r = options_.regions;
     std::string sizes;
     for (const std::size_t size : r.level_sizes) sizes += std::to_string(size) + " ";
-    return {{"layout", content_hash(layout_key())},
+    return {{"layout", content_hash(layout_made_from_)},
             {"format", "4"},
             {"titles", hash_of(input_.titles)},
             {"level_sizes", sizes},
@@ -328,6 +356,7 @@ class MapRun {
   std::span<const std::uint64_t> text_hashes_;
   std::vector<std::uint64_t> own_hashes_;
   Fingerprint rows_key_;
+  Fingerprint layout_made_from_, regions_made_from_;  // with what they go on from
   std::optional<Matrix> rows_;
   KnowledgeMap map_;
 };

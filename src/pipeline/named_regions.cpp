@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <variant>
@@ -14,7 +13,6 @@ namespace knowmap {
 
 namespace {
 
-constexpr const char* kTexts = "texts_of_rows";
 constexpr const char* kNames = "names";
 constexpr const char* kCells = "cells";
 constexpr const char* kParents = "regions_of_cells";
@@ -67,26 +65,12 @@ EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view fo
   const auto of_format = before->second.find("format");
   if (of_format == before->second.end() || of_format->second != format) return {};
   const auto held = store.get_stage(kRegionsStage);
-  const auto* hashes = held ? values<std::int64_t>(*held, kTexts) : nullptr;
-  if (hashes == nullptr || hashes->empty()) return {};
-  const auto same = [](std::int64_t a, std::uint64_t b) {
-    return static_cast<std::uint64_t>(a) == b;
-  };
-  if (std::equal(hashes->begin(), hashes->end(), text_hashes.begin(), text_hashes.end(), same)) {
-    return {};
-  }
-  EarlierRegions earlier{decode_regions(*held), {}, false};
+  const auto hashes = held ? texts_of(*held) : std::span<const std::int64_t>{};
+  if (hashes.empty() || are_same_texts(hashes, text_hashes)) return {};
+  EarlierRegions earlier{decode_regions(*held), rows_now(hashes, text_hashes), false,
+                         content_hash(before->second)};
   for (const RegionLevel& level : earlier.levels) {
-    if (level.assignment.size() != hashes->size()) return {};
-  }
-  std::unordered_map<std::uint64_t, std::int64_t> row_of;
-  for (std::size_t i = text_hashes.size(); i-- > 0;) {
-    row_of[text_hashes[i]] = static_cast<std::int64_t>(i);  // the first of equal texts
-  }
-  earlier.rows.reserve(hashes->size());
-  for (const std::int64_t hash : *hashes) {
-    const auto found = row_of.find(static_cast<std::uint64_t>(hash));
-    earlier.rows.push_back(found == row_of.end() ? -1 : found->second);
+    if (level.assignment.size() != hashes.size()) return {};
   }
   for (const bool all_asked : {true, false}) {
     const Fingerprint key = names_key(before->second, namer_key, all_asked);
@@ -94,15 +78,6 @@ EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view fo
         earlier.by_namer || set_names(earlier.levels, store.get_stage(kRegionNamesStage, key));
   }
   return earlier;
-}
-
-StageResult encode_regions_of(const std::vector<RegionLevel>& levels,
-                              std::span<const std::uint64_t> text_hashes) {
-  StageResult result = encode_regions(levels);
-  StageArray& texts = result[kTexts];
-  texts.shape = {text_hashes.size()};
-  texts.values = std::vector<std::int64_t>(text_hashes.begin(), text_hashes.end());
-  return result;
 }
 
 StageResult encode_grid(const RegionLevel& grid) {

@@ -8,6 +8,7 @@
 
 #include "knowmap/checkpoint_store.hpp"
 #include "knowmap/labeler.hpp"
+#include "pipeline/earlier_map.hpp"
 
 namespace knowmap {
 
@@ -22,18 +23,15 @@ struct EarlierRegions {
   /// The number that each of their rows has now, -1 = gone.
   std::vector<std::int64_t> rows;
   bool by_namer = false;  ///< the names are a namer's, not the built-in ones
+  std::string hash;       ///< of what they were made from, for `kGoesOnFrom`
 };
 
-/// Nothing where the store holds none, of another format, or of the same texts:
-/// a map made of the same texts is the same map, whatever was made before.
+/// Nothing where the store holds none, of another format, or of the same texts: then
+/// nothing was added to the collection, and what changed is how it is divided.
 /// `namer_key`: names that a namer of this key gave count, others' don't.
 EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view format,
                                std::span<const std::uint64_t> text_hashes,
                                const std::string& namer_key);
-
-/// Regions and the texts that their rows were made from, as the store keeps them.
-StageResult encode_regions_of(const std::vector<RegionLevel>& levels,
-                              std::span<const std::uint64_t> text_hashes);
 
 /// A grid's cells, their numbers and parents too, as the store keeps them.
 StageResult encode_grid(const RegionLevel& grid);

@@ -146,6 +146,69 @@ void part_equal_places(Matrix& start, std::uint64_t seed) {
   }
 }
 
+void place_among_neighbors(Matrix& places, const SparseGraph& graph) {
+  const std::size_t n = places.rows();
+  const std::size_t dims = places.cols();
+  std::vector<bool> placed(n);
+  std::vector<std::size_t> edge;  // rows placed last, from which the next ones are reached
+  std::vector<double> center(dims, 0);
+  for (std::size_t i = 0; i < n; ++i) {
+    placed[i] = std::none_of(places.row(i), places.row(i) + dims,
+                             [](float place) { return std::isnan(place); });
+    if (!placed[i]) continue;
+    edge.push_back(i);
+    for (std::size_t d = 0; d < dims; ++d) center[d] += places(i, d);
+  }
+  if (edge.size() == n) return;
+  for (double& mean : center) mean /= static_cast<double>(std::max<std::size_t>(edge.size(), 1));
+  double reach = edge.empty() ? 10 : 0;  // of the map, from its centre
+  for (const std::size_t i : edge) {
+    for (std::size_t d = 0; d < dims; ++d) {
+      reach = std::max(reach, std::abs(places(i, d) - center[d]));
+    }
+  }
+
+  std::vector<std::size_t> next;
+  std::vector<double> sum(dims);
+  std::size_t groups = 0;
+  for (std::size_t lone = 0;;) {
+    next.clear();
+    for (const std::size_t i : edge) {
+      for (std::size_t e = graph.offsets[i]; e < graph.offsets[i + 1]; ++e) {
+        const auto other = static_cast<std::size_t>(graph.columns[e]);
+        if (!placed[other]) next.push_back(other);
+      }
+    }
+    std::sort(next.begin(), next.end());
+    next.erase(std::unique(next.begin(), next.end()), next.end());
+    for (const std::size_t i : next) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      double weights = 0;
+      for (std::size_t e = graph.offsets[i]; e < graph.offsets[i + 1]; ++e) {
+        const auto other = static_cast<std::size_t>(graph.columns[e]);
+        if (!placed[other]) continue;
+        const auto weight = static_cast<double>(graph.weights[e]);
+        weights += weight;
+        for (std::size_t d = 0; d < dims; ++d) sum[d] += weight * places(other, d);
+      }
+      for (std::size_t d = 0; d < dims; ++d) places(i, d) = static_cast<float>(sum[d] / weights);
+    }
+    if (next.empty()) {
+      while (lone < n && placed[lone]) ++lone;
+      if (lone == n) return;
+      // Steps of the golden angle: no two groups of many begin side by side.
+      const double angle = static_cast<double>(groups++) * std::numbers::pi * (3 - std::sqrt(5.0));
+      for (std::size_t d = 0; d < dims; ++d) {
+        const double way = d == 0 ? std::cos(angle) : d == 1 ? std::sin(angle) : 0;
+        places(lone, d) = static_cast<float>(center[d] + 1.5 * reach * way);
+      }
+      next.push_back(lone);
+    }
+    for (const std::size_t i : next) placed[i] = true;
+    edge.swap(next);
+  }
+}
+
 void fit_to_box(Matrix& start) {
   for (std::size_t d = 0; d < start.cols(); ++d) {
     float least = start(0, d);

@@ -6,6 +6,7 @@
 #include "knowmap/matrix.hpp"
 #include "neighbors/row_reader.hpp"
 #include "support/parallel.hpp"
+#include "umap/fuzzy_graph.hpp"
 
 namespace knowmap::umap {
 
@@ -23,6 +24,11 @@ void scale_with_noise(Matrix& start, std::uint64_t seed);
 /// Adds noise far smaller than the gaps between places where some are equal: no
 /// force would ever part them.
 void part_equal_places(Matrix& start, std::uint64_t seed);
+
+/// Gives rows whose place holds NaN one: the mean of their neighbours' in the graph (symmetric),
+/// weighted by membership strength, going on from row to row. Those that no way leads
+/// to from a row with a place begin beside the map, each group of them at a point of its own.
+void place_among_neighbors(Matrix& places, const SparseGraph& graph);
 
 /// Shifts and scales each column to [0, 10].
 void fit_to_box(Matrix& start);

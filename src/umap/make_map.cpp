@@ -38,7 +38,8 @@ Start make_start(const SparseGraph& graph, const MapInput& input, const UmapOpti
   if (!input.initial.empty()) {
     Matrix given(input.initial.rows, dims);
     std::copy_n(input.initial.data, input.initial.size(), given.data());
-    if (!input.go_on) part_equal_places(given, options.seed);
+    if (input.go_on) place_among_neighbors(given, graph);
+    part_equal_places(given, options.seed);
     return {std::move(given), "given"};
   }
   UmapOptions::Init init = options.init;
@@ -172,7 +173,7 @@ MapResult make_map(const MapInput& input, const UmapOptions& options, Workers& w
 
   LayoutOptions layout_options;
   layout_options.n_epochs = n_epochs;
-  layout_options.learning_rate = options.learning_rate * (input.go_on ? 0.25f : 1.0f);
+  layout_options.learning_rate = options.learning_rate * (input.go_on ? 0.1f : 1.0f);
   layout_options.a = options.a;
   layout_options.b = options.b;
   layout_options.repulsion_strength = options.repulsion_strength;

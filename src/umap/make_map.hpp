@@ -21,8 +21,8 @@ struct MapInput {
   std::span<const std::int32_t> classes;
   MatrixView<const float> targets;
   std::span<const float> sample_weights;
-  /// `initial` is a map to be gone on with: it is not scaled, and moves for a
-  /// third of the epochs at a quarter of the learning rate.
+  /// `initial` is a map to be gone on with: it is not scaled, rows with NaN are new, and
+  /// it moves for a third of the epochs at a tenth of the learning rate.
   bool go_on = false;
 };
 

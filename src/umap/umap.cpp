@@ -71,11 +71,20 @@ void check_shapes(const UmapData& data, std::size_t n, std::size_t dims) {
     throw std::invalid_argument(std::string(what) + " have " + std::to_string(rows) +
                                 " rows; the data have " + std::to_string(n));
   };
-  if (!data.initial.empty() && (data.initial.rows != n || data.initial.cols != dims)) {
-    throw std::invalid_argument("the initial places have the shape (" +
-                                std::to_string(data.initial.rows) + ", " +
-                                std::to_string(data.initial.cols) + "), not (" + std::to_string(n) +
-                                ", " + std::to_string(dims) + ")");
+  for (const auto& [what, places] :
+       {std::pair{"initial", data.initial}, std::pair{"earlier", data.earlier}}) {
+    if (places.empty() || (places.rows == n && places.cols == dims)) continue;
+    throw std::invalid_argument("the " + std::string(what) + " places have the shape (" +
+                                std::to_string(places.rows) + ", " + std::to_string(places.cols) +
+                                "), not (" + std::to_string(n) + ", " + std::to_string(dims) + ")");
+  }
+  if (!data.initial.empty() && !data.earlier.empty()) {
+    throw std::invalid_argument("initial and earlier places were both given; give one of them");
+  }
+  for (std::size_t i = 0; i < data.earlier.size(); ++i) {
+    if (!std::isinf(data.earlier.data[i])) continue;
+    throw std::invalid_argument("earlier places: row " + std::to_string(i / dims) +
+                                " holds infinity");
   }
   if (!data.classes.empty() && data.classes.size() != n) refuse("classes", data.classes.size());
   if (!data.targets.empty() && data.targets.rows != n) refuse("targets", data.targets.rows);
@@ -206,7 +215,9 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
 
   umap::MapInput input;
   input.rows = given;
-  input.initial = data.initial;
+  input.go_on = !data.earlier.empty();
+  const MatrixView<const float> start = input.go_on ? data.earlier : data.initial;
+  input.initial = start;
   input.classes = data.classes;
   input.targets = data.targets;
   umap::Distinct distinct;
@@ -217,7 +228,7 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
   if (o.unique) {
     distinct = umap::distinct_rows(data.rows);
     input.rows = rows = picked(data.rows, distinct.first);
-    if (!data.initial.empty()) input.initial = initial = picked(data.initial, distinct.first);
+    if (!start.empty()) input.initial = initial = picked(start, distinct.first);
     if (!data.targets.empty()) input.targets = targets = picked(data.targets, distinct.first);
     for (const std::size_t i : distinct.first) {
       if (!data.classes.empty()) classes.push_back(data.classes[i]);
@@ -378,13 +389,8 @@ const Matrix& UmapProjector::update(MatrixView<const float> rows, std::span<cons
   Matrix all(n, rows.cols);
   std::copy_n(s.rows.data, s.rows.size(), all.data());
   std::copy_n(rows.data, rows.size(), all.row(before));
-  Matrix initial(n, s.options.n_components);
+  Matrix initial(n, s.options.n_components, std::numeric_limits<float>::quiet_NaN());
   std::copy_n(s.placed.data(), s.placed.size(), initial.data());
-  const Matrix added = s.place(rows, s.neighbours_of_new(rows));
-  std::copy_n(added.data(), added.size(), initial.row(before));
-  for (std::size_t i = 0; i < initial.size(); ++i) {  // what had no place begins in the middle
-    if (!std::isfinite(initial.data()[i])) initial.data()[i] = 5;
-  }
   const KnnGraph found = s.neighbours(all);
   umap::MapInput input;
   input.rows = all;

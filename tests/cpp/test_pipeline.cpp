@@ -233,6 +233,107 @@ TEST_F(NamedPipeline, NamesStayWhereTextsAreAddedAndTheNamerIsNotAskedAgain) {
   for (const std::string& name : fresh) EXPECT_FALSE(name.starts_with("Ruritania ")) << name;
 }
 
+bool same_bytes(const Matrix& a, const Matrix& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST_F(NamedPipeline, WhereTextsAreAddedTheMapGoesOnFromTheEarlierOne) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  const Matrix before = build_map(input(), model, held, options_).coordinates.clone();
+  // In front, so that every row is another one; and one text that is there twice.
+  owned_.insert(owned_.begin(), {"e e e 1000", owned_[3], "a a a 1001"});
+  classes_.insert(classes_.begin(), {4, classes_[3], 0});
+  texts_.assign(owned_.begin(), owned_.end());
+  const KnowledgeMap after = build_map(input(), model, held, options_);
+  EXPECT_EQ(after.reused, std::vector<std::string>{});
+  double moved = 0, extent = 0;
+  for (std::size_t i = 0; i < before.rows(); ++i) {
+    if (i == 3) continue;  // either of the two
+    for (std::size_t d = 0; d < 2; ++d) {
+      moved += std::abs(static_cast<double>(after.coordinates(i + 3, d) - before(i, d)));
+      extent = std::max(extent, std::abs(static_cast<double>(before(i, d) - before(0, d))));
+    }
+  }
+  EXPECT_LT(moved / static_cast<double>(before.size()), 0.1 * extent);
+  EXPECT_EQ(reused(map_from_store(input(), held, options_)),
+            (std::set<std::string>{"neighbors", "layout", "labels", "regions"}));
+
+  // Anew it is the map of a folder that never held another, to the bit.
+  CheckpointStore other(folder_ / "other");
+  const KnowledgeMap alone = build_map(input(), model, other, options_);
+  MapOptions anew = options_;
+  anew.anew = true;
+  const KnowledgeMap again = map_from_store(input(), held, anew);
+  EXPECT_EQ(reused(again), (std::set<std::string>{"neighbors", "labels"}));
+  EXPECT_TRUE(same_bytes(again.coordinates, alone.coordinates));
+  EXPECT_FALSE(same_bytes(again.coordinates, after.coordinates));
+  ASSERT_EQ(again.levels.size(), alone.levels.size());
+  EXPECT_EQ(again.levels[0].assignment, alone.levels[0].assignment);
+  EXPECT_EQ(names_of(again), names_of(alone));
+  for (const MapOptions& then : {anew, options_}) {
+    EXPECT_EQ(reused(map_from_store(input(), held, then)),
+              (std::set<std::string>{"neighbors", "layout", "labels", "regions"}));
+  }
+}
+
+TEST_F(NamedPipeline, AMapThatGoesOnEndsTheSameWhereItWasCutOff) {
+  Embedder model = embedder();
+  const auto added = [&] {
+    owned_.push_back("c c c 1000");
+    classes_.push_back(2);
+    texts_.assign(owned_.begin(), owned_.end());
+  };
+  const auto owned = owned_;
+  const auto classes = classes_;
+  CheckpointStore whole = store();
+  build_map(input(), model, whole, options_);
+  added();
+  const KnowledgeMap expected = build_map(input(), model, whole, options_);
+  for (const std::string last : {"layout", "label"}) {  // is where it ends
+    owned_ = owned;
+    classes_ = classes;
+    texts_.assign(owned_.begin(), owned_.end());
+    CheckpointStore cut(folder_ / last);
+    build_map(input(), model, cut, options_);
+    added();
+    MapOptions ends = options_;
+    ends.progress = [&](const Progress& progress) { return progress.stage != last; };
+    EXPECT_THROW(build_map(input(), model, cut, ends), CancelledError);
+    const KnowledgeMap after = map_from_store(input(), cut, options_);
+    EXPECT_TRUE(same_bytes(after.coordinates, expected.coordinates)) << last;
+    EXPECT_EQ(after.levels[0].assignment, expected.levels[0].assignment) << last;
+    EXPECT_EQ(names_of(after), names_of(expected)) << last;
+  }
+}
+
+TEST_F(NamedPipeline, AMapOfOtherTextsOrLaidOutOtherwiseIsNotGoneOnWith) {
+  Embedder model = embedder();
+  CheckpointStore held = store();
+  build_map(input(), model, held, options_);
+  const auto is_anew = [&](const MapOptions& options, const std::string& folder) {
+    StoreOptions replace;
+    replace.replace_rows = true;
+    const Matrix made = build_map(input(), model, held, options, replace).coordinates.clone();
+    CheckpointStore alone(folder_ / folder);
+    return same_bytes(made, build_map(input(), model, alone, options).coordinates);
+  };
+  owned_.push_back("c c c 1000");
+  classes_.push_back(2);
+  texts_.assign(owned_.begin(), owned_.end());
+  MapOptions wider = options_;
+  wider.umap.min_dist = 0.4f;
+  EXPECT_TRUE(is_anew(wider, "wider"));
+  // More than half of the texts are others.
+  for (std::size_t i = 0; i < 60; ++i) owned_[i] += " b";
+  texts_.assign(owned_.begin(), owned_.end());
+  EXPECT_TRUE(is_anew(wider, "others"));
+  for (std::size_t i = 60; i < 90; ++i) owned_[i] += " b";
+  texts_.assign(owned_.begin(), owned_.end());
+  EXPECT_FALSE(is_anew(wider, "fewer"));
+}
+
 TEST_F(Pipeline, ChangedAppendedAndRemovedTexts) {
   Embedder model = embedder();
   CheckpointStore held = store();

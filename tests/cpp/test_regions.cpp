@@ -459,6 +459,93 @@ TEST(Regions, OtherRegionsGetNamesOfTheirOwn) {
   EXPECT_FALSE(names.contains("Right"));
 }
 
+TEST(Regions, TheMapIsDividedAsBefore) {
+  // The earlier map had subjects 0 and 3, which lie across the circle, 1 and 4, and 2 and 5 in
+  // one region each: nobody would divide this map so who had not seen that one.
+  const Collection c = planted(600, kNouns.size(), english);
+  const RegionOptions alone = sized({3, 6});
+  auto earlier = c.name(alone);
+  RegionLevel& top = earlier[0];
+  top.regions.assign(3, {});
+  for (std::size_t r = 0; r < 3; ++r) top.regions[r].name = "Opposite " + std::string(r + 1, 'x');
+  for (std::size_t i = 0; i < 600; ++i) {
+    top.assignment[i] = static_cast<std::int32_t>(i % 3);
+    earlier[1].regions[static_cast<std::size_t>(earlier[1].assignment[i])].parent =
+        top.assignment[i];
+  }
+  RegionOptions options = alone;
+  options.earlier = earlier;
+  const auto told = c.name(options);
+  expect_sound(told, 600);
+  EXPECT_EQ(told[1].assignment, c.name(alone)[1].assignment);
+  std::set<std::set<std::size_t>> with;  // subjects that share a region
+  for (const std::int32_t region : {0, 1, 2}) {
+    std::set<std::size_t> subjects;
+    for (std::size_t i = 0; i < 600; ++i) {
+      if (told[0].assignment[i] == region) subjects.insert(i % 6);
+    }
+    with.insert(subjects);
+  }
+  EXPECT_EQ(with, (std::set<std::set<std::size_t>>{{0, 3}, {1, 4}, {2, 5}}));
+  EXPECT_EQ(names_of(told[0]), names_of(top));
+}
+
+TEST(Regions, NewGroundMakesNewRegions) {
+  // Of six subjects the earlier map had four; the others come with as many articles each.
+  const Collection c = planted(1200, kNouns.size(), english);
+  Collection before = planted(0, kNouns.size(), english);
+  std::vector<std::int64_t> now;
+  std::vector<std::size_t> held;
+  for (std::size_t i = 0; i < 1200; ++i) {
+    if (i % 6 < 4) held.push_back(i);
+  }
+  before.map = Matrix(held.size(), 2);
+  before.embedding = Matrix(held.size(), kDim);
+  for (std::size_t j = 0; j < held.size(); ++j) {
+    const std::size_t i = held[j];
+    std::copy_n(c.map.row(i), 2, before.map.row(j));
+    std::copy_n(c.embedding.row(i), kDim, before.embedding.row(j));
+    before.texts.push_back(c.texts[i]);
+    before.titles.push_back(c.titles[i]);
+    now.push_back(static_cast<std::int64_t>(i));
+  }
+  const auto earlier = before.name(sized({4}));
+  ASSERT_EQ(earlier[0].regions.size(), 4u);
+  RegionOptions options = sized({6});
+  options.earlier = earlier;
+  options.earlier_rows = now;
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    const auto told = c.name(options);
+    expect_sound(told, 1200);
+    ASSERT_EQ(told[0].regions.size(), 6u);
+    for (std::size_t i = 6; i < 1200; ++i) {
+      EXPECT_EQ(told[0].assignment[i], told[0].assignment[i % 6]) << i;
+    }
+    for (const std::string& name : names_of(earlier[0])) {
+      EXPECT_TRUE(names_of(told[0]).contains(name)) << name;
+    }
+  }
+}
+
+TEST(Regions, ARegionThatIsMostlyNewIsNotNamedByTheFewOfBefore) {
+  // Forty of the articles on chess were there before, under a name that says nothing of them.
+  const Collection c = planted(600, kNouns.size(), english);
+  RegionLevel few;
+  few.regions.resize(1);
+  few.regions[0].name = "Zebras";
+  std::vector<std::int64_t> now;
+  for (std::size_t i = 0; i < 240; i += 6) {
+    now.push_back(static_cast<std::int64_t>(i));
+    few.assignment.push_back(0);
+  }
+  const std::vector<RegionLevel> earlier{few};
+  RegionOptions options = sized({6});
+  options.earlier = earlier;
+  options.earlier_rows = now;
+  EXPECT_FALSE(names_of(c.name(options)[0]).contains("Zebras"));
+}
+
 TEST(Regions, ANameThatStillFitsStays) {
   // Each text has two nouns of its subject, the second in most of them.
   const std::vector<std::string> second{"gambit", "crater", "bow", "crevasse", "petal", "rotor"};

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -477,6 +478,83 @@ TEST(Umap, AnUpdatedMapKeepsWhereThingsLay) {
   for (std::size_t i = 0; i < 200; ++i) right += near.indices(i, 0) % 4 == static_cast<int>(i % 4);
   EXPECT_GT(right, 190u);
   EXPECT_TRUE(finite(projector.transform(all.view().slice(0, 3))));
+}
+
+TEST(Umap, AMapGoesOnFromEarlierPlaces) {
+  const Matrix all = clouds(1000, 6, 4, 8);
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  UmapProjector projector(quick());
+  const Matrix before = projector.fit(all.view().slice(0, 900)).clone();
+  Matrix earlier(1000, 2, none);
+  std::copy_n(before.data(), before.size(), earlier.data());
+  UmapData data;
+  data.rows = all;
+  data.earlier = earlier;
+  UmapOptions o = quick();
+  UmapProjector again(o);
+  const Matrix after = again.fit(data).clone();
+  EXPECT_EQ(again.init_used(), "given");
+  // They lie where they lay: nearer to their own place than a hundredth of the map.
+  double moved = 0, reach = 0;
+  for (std::size_t i = 0; i < 900; ++i) {
+    moved += std::hypot(static_cast<double>(after(i, 0) - before(i, 0)),
+                        static_cast<double>(after(i, 1) - before(i, 1)));
+    reach = std::max(reach, std::abs(static_cast<double>(before(i, 0) - before(0, 0))));
+  }
+  EXPECT_LT(moved / 900, 0.05 * reach);
+  // `update` is the same.
+  EXPECT_EQ(std::memcmp(projector.update(all.view().slice(900, 1000)).data(), after.data(),
+                        after.size() * sizeof(float)),
+            0);
+  for (const int threads : {1, 3}) {
+    o.threads = threads;
+    EXPECT_EQ(
+        std::memcmp(UmapProjector(o).fit(data).data(), after.data(), after.size() * sizeof(float)),
+        0);
+  }
+
+  const auto refused = [&](const UmapData& wrong) {
+    EXPECT_THROW(UmapProjector(o).fit(wrong), std::invalid_argument);
+  };
+  UmapData both = data;
+  both.initial = after;
+  refused(both);
+  UmapData few = data;
+  few.earlier = earlier.view().slice(0, 10);
+  refused(few);
+  earlier(3, 1) = std::numeric_limits<float>::infinity();
+  refused(data);
+}
+
+TEST(Umap, RowsWithoutAPlaceBeginAmongTheirNeighbours) {
+  // 0 - 1 - 2 - 3 in a chain, 4 - 5 apart, 6 alone; only 0 and 1 have places.
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  SparseGraph graph;
+  graph.offsets = {0, 2, 4, 7, 8, 9, 10, 10};
+  graph.columns = {1, 2, 0, 2, 0, 1, 3, 2, 5, 4};
+  graph.weights = {1, 1, 1, 0.5f, 1, 0.5f, 1, 1, 1, 1};
+  Matrix places(7, 2, none);
+  places(0, 0) = places(0, 1) = 0;
+  places(1, 0) = 3;
+  places(1, 1) = 6;
+  umap::place_among_neighbors(places, graph);
+  EXPECT_EQ(places(1, 1), 6);
+  EXPECT_FLOAT_EQ(places(2, 0), 1);  // (1 x 0 + 0.5 x 3) / 1.5
+  EXPECT_FLOAT_EQ(places(2, 1), 2);
+  EXPECT_FLOAT_EQ(places(3, 0), 1);  // reached from 2 alone
+  EXPECT_FLOAT_EQ(places(3, 1), 2);
+  EXPECT_EQ(places(4, 0), places(5, 0));
+  // Those that no way leads to stand beside the map, each group by itself.
+  const auto apart = [&](std::size_t a, double x, double y) {
+    return std::hypot(static_cast<double>(places(a, 0)) - x, static_cast<double>(places(a, 1)) - y);
+  };
+  EXPECT_NEAR(apart(4, 1.5, 3), 4.5, 1e-5);
+  EXPECT_NEAR(apart(6, 1.5, 3), 4.5, 1e-5);
+  EXPECT_GT(apart(6, static_cast<double>(places(4, 0)), static_cast<double>(places(4, 1))), 1);
+
+  Matrix nobody(7, 2, none);
+  umap::place_among_neighbors(nobody, graph);
+  EXPECT_TRUE(finite(nobody));
 }
 
 }  // namespace

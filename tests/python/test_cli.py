@@ -223,6 +223,24 @@ def test_resume_says_what_it_kept(more_articles_file, store):
     assert (said["rows_kept"], said["rows_computed"], said["rows_dropped"]) == (ROWS, ROWS, 0)
 
 
+def test_a_map_goes_on_or_is_made_anew(more_articles_file, articles_file, store, tmp_path):
+    def places(folder) -> np.ndarray:
+        table = pq.read_table(folder / "map.parquet")
+        return np.column_stack([table.column(axis).to_numpy() for axis in "xy"])
+
+    before = places(store)
+    lines = more_articles_file.read_text(encoding="utf-8").splitlines(keepends=True)[:ROWS + 3]
+    source = tmp_path / "three_more.jsonl"
+    source.write_text("".join(lines), encoding="utf-8")
+    assert answer("build", source, "--out", store)["reused"] == []
+    assert np.corrcoef(before[:, 0], places(store)[:ROWS, 0])[0, 1] > 0.9
+    for command in ("project", "label"):
+        assert "layout" not in answer(command, store, "--anew")["reused"] or command == "label"
+    answer("build", source, "--out", tmp_path / "alone")
+    np.testing.assert_array_equal(places(store), places(tmp_path / "alone"))
+    assert "layout" in answer("build", source, "--out", store, "--anew")["reused"]
+
+
 def test_fresh_starts_over(articles_file, store):
     assert answer("build", articles_file, "--out", store, "--min-dist", 0.5)["rows_kept"] == ROWS
     said = answer("build", articles_file, "--out", store, "--fresh")

@@ -223,6 +223,21 @@ def test_inverse_update_snapshots_graph(blobs):
     assert np.corrcoef(before[:, 0], projector.embedding_[:300, 0])[0, 1] > 0.95
 
 
+def test_going_on_from_earlier_places(blobs):
+    X, _ = blobs
+    first = km.UMAP(random_state=3).fit(X[:300])
+    earlier = np.full((400, 2), np.nan)
+    earlier[:300] = first.embedding_
+    second = km.UMAP(random_state=3).fit(X, earlier=earlier)
+    np.testing.assert_array_equal(second.embedding_, first.update(X[300:]).embedding_)
+    np.testing.assert_array_equal(second.embedding_, km.UMAP(random_state=3).fit_transform(X, earlier=earlier))
+    with pytest.raises(ValueError, match=r"earlier places have the shape \(300, 2\), not \(400, 2\)"):
+        km.UMAP().fit(X, earlier=earlier[:300])
+    earlier[7, 1] = np.inf
+    with pytest.raises(ValueError, match="earlier places: row 7"):
+        km.UMAP().fit(X, earlier=earlier)
+
+
 @pytest.mark.parametrize("init", ["spectral", "tswspectral", "pca", "random", "array"])
 def test_every_start(blobs, init):
     X, y = blobs

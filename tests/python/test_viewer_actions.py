@@ -7,6 +7,7 @@ import os
 import random
 import re
 import unicodedata
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from knowmap.build import KnowledgeMap
+from knowmap.regions import name_regions
 from knowmap.render import Column, Level, Neighbors, Region, render_html
 from knowmap.tables import Collection
 from viewer_page import HOSTILE, OpenMap, assert_apart, opened
@@ -645,11 +647,10 @@ def test_a_hand_that_rests_is_no_slow_frame(browser, big):
         assert tab.evaluate(slow) == n, "a graphics card draws every point in every frame"
 
 
-def test_shows_itself_in_a_notebook(browser, world, tmp_path):
-    """What `_repr_html_` gives: no right to the notebook's origin, no network, and it works."""
-    held = Collection(world["snippets"], world["titles"], world["ids"], None, world["urls"], {})
-    made = KnowledgeMap(held, np.c_[world["x"], world["y"]].astype(np.float32), [], name="A map's \"name\"")
-    notebook = tmp_path / "notebook.html"
+@contextmanager
+def in_notebook(browser, made: KnowledgeMap, folder):
+    """What `_repr_html_` gives, in a page as a notebook's; no complaint and no request may come of it."""
+    notebook = folder / "notebook.html"
     notebook.write_text(f"<!doctype html><meta charset=utf-8><body>{made._repr_html_()}", encoding="utf-8")
     context = browser.new_context(viewport={"width": 1000, "height": 700}, offline=True)
     try:
@@ -661,6 +662,18 @@ def test_shows_itself_in_a_notebook(browser, world, tmp_path):
         page.goto(notebook.as_uri())
         frame = next(frame for frame in page.frames if frame != page.main_frame)
         frame.evaluate("knowmap.ready.then(() => knowmap.settled())")
+        yield page, frame
+        assert complaints == []
+        assert [url for url in asked if not url.startswith(("file:", "about:", "data:", "blob:"))] == []
+    finally:
+        context.close()
+
+
+def test_shows_itself_in_a_notebook(browser, world, tmp_path):
+    """No right to the notebook's origin, no network, and it works."""
+    held = Collection(world["snippets"], world["titles"], world["ids"], None, world["urls"], {})
+    made = KnowledgeMap(held, np.c_[world["x"], world["y"]].astype(np.float32), [], name="A map's \"name\"")
+    with in_notebook(browser, made, tmp_path) as (page, frame):
         frame.fill("#search", "angstrom")
         frame.press("#search", "Enter")
         frame.evaluate("knowmap.settled()")
@@ -673,8 +686,27 @@ def test_shows_itself_in_a_notebook(browser, world, tmp_path):
             frame.click("#save")
             frame.click("#save-now")
         assert download.value.suggested_filename.endswith(".svg")
-        assert complaints == []
-        assert [url for url in asked if not url.startswith(("file:", "about:", "data:", "blob:"))] == []
-    finally:
-        context.close()
 
+
+@pytest.mark.skipif(os.environ.get("KNOWMAP_VIEWER") != "full", reason="KNOWMAP_VIEWER=full: a quarter of a million")
+def test_a_quarter_of_a_million_in_a_notebook(browser, big, tmp_path):
+    _, world = big
+    held = Collection(world["snippets"], world["titles"], world["ids"], None, world["urls"], {})
+    places = np.c_[world["x"], world["y"]].astype(np.float32)
+    levels = name_regions(places, world["titles"], level_sizes=[6, 24])
+    made = KnowledgeMap(held, places, levels, name="A made-up world")
+    assert len(made) == 250_000 and len(made._repr_html_()) < 18_000_000
+    with in_notebook(browser, made, tmp_path) as (_, frame):
+        assert int(frame.inner_text("#count").split()[0].replace(",", "")) == 250_000
+        names = {region.name for level in levels for region in level.regions}
+        assert {label["text"] for label in frame.evaluate("knowmap.visibleLabels()")} & names
+        frame.fill("#search", "angstrom")
+        frame.press("#search", "Enter")
+        frame.evaluate("knowmap.settled()")
+        assert frame.inner_text("#panel h2") == "Ångström and Café"
+        frame.fill("#search", "")
+        frame.evaluate("knowmap.view.set({x: 119, y: -50, zoom: 2.5}); knowmap.settled()")
+        assert frame.evaluate("knowmap.view.get().zoom") == pytest.approx(2.5, abs=0.01)
+        took = sorted(frame.evaluate("knowmap.frameTimes(60)"))[30]
+        print(f"{took:.0f} ms a frame in a notebook, {len(made._repr_html_()) / 1e6:.1f} MB")
+        assert took <= 100

@@ -11,14 +11,15 @@ namespace knowmap::python {
 namespace {
 
 KnnOptions options(std::size_t n_neighbors, const std::string& metric, double p,
-                   std::optional<bool> exact, std::uint64_t seed, int threads,
-                   const py::object& progress) {
+                   std::optional<bool> exact, std::uint64_t seed, const std::string& device,
+                   int threads, const py::object& progress) {
   KnnOptions o;
   o.n_neighbors = n_neighbors;
   o.metric = metric_from_name(metric);
   o.p = p;
   if (exact) o.search = *exact ? KnnOptions::Search::exact : KnnOptions::Search::approximate;
   o.seed = seed;
+  o.device = device;
   o.threads = threads;
   o.progress = progress_callback(progress);
   return o;
@@ -37,9 +38,10 @@ void define_searches(py::module_& m) {
   m.def(
       "knn_graph",
       [](const Rows& data, std::size_t n_neighbors, const std::string& metric, double p,
-         std::optional<bool> exact, std::uint64_t random_state, double target_recall, int threads,
-         const py::object& progress) {
-        KnnOptions o = options(n_neighbors, metric, p, exact, random_state, threads, progress);
+         std::optional<bool> exact, std::uint64_t random_state, double target_recall,
+         const std::string& device, int threads, const py::object& progress) {
+        KnnOptions o =
+            options(n_neighbors, metric, p, exact, random_state, device, threads, progress);
         o.target_recall = target_recall;
         const auto& rows = rows_of_argument(data);
         KnnGraph graph;
@@ -52,13 +54,14 @@ void define_searches(py::module_& m) {
       },
       py::arg("data"), py::kw_only(), py::arg("n_neighbors") = 15, py::arg("metric") = "cosine",
       py::arg("p") = 2.0, py::arg("exact") = py::none(), py::arg("random_state") = 0,
-      py::arg("target_recall") = KnnOptions{}.target_recall, py::arg("threads") = 0,
-      py::arg("progress") = py::none());
+      py::arg("target_recall") = KnnOptions{}.target_recall, py::arg("device") = "cpu",
+      py::arg("threads") = 0, py::arg("progress") = py::none());
   m.def(
       "knn_query",
       [](const Rows& data, const FloatArray& queries, std::size_t n_neighbors,
-         const std::string& metric, double p, int threads, const py::object& progress) {
-        const KnnOptions o = options(n_neighbors, metric, p, true, 0, threads, progress);
+         const std::string& metric, double p, const std::string& device, int threads,
+         const py::object& progress) {
+        const KnnOptions o = options(n_neighbors, metric, p, true, 0, device, threads, progress);
         const auto& rows = rows_of_argument(data);
         const auto query_view = matrix_view(queries);
         KnnGraph graph;
@@ -69,8 +72,8 @@ void define_searches(py::module_& m) {
         return arrays(std::move(graph));
       },
       py::arg("data"), py::arg("queries"), py::kw_only(), py::arg("n_neighbors") = 15,
-      py::arg("metric") = "cosine", py::arg("p") = 2.0, py::arg("threads") = 0,
-      py::arg("progress") = py::none());
+      py::arg("metric") = "cosine", py::arg("p") = 2.0, py::arg("device") = "cpu",
+      py::arg("threads") = 0, py::arg("progress") = py::none());
 }
 
 }  // namespace
@@ -82,7 +85,7 @@ void register_knn(py::module_& m) {
       .def(py::init([](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
                        double p, std::optional<bool> exact, std::uint64_t random_state,
                        double target_recall, int threads, const py::object& progress) {
-             KnnOptions o = options(n_neighbors, metric, p, exact, random_state, threads, progress);
+             KnnOptions o = options(n_neighbors, metric, p, exact, random_state, "cpu", threads, progress);
              o.target_recall = target_recall;
              const auto view = matrix_view(data);
              const py::gil_scoped_release nogil;

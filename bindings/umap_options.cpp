@@ -71,6 +71,7 @@ UmapOptions umap_options(const py::dict& params) {
       {"serial", number(o.serial)},
       {"snapshot_epochs", number(o.snapshot_epochs)},
       {"n_jobs", number(o.threads)},
+      {"device", number(o.device)},
   };
   for (const auto& [key, value] : params) {
     const auto name = key.cast<std::string>();

@@ -52,7 +52,7 @@ endif()
 
 # libtorch is the one in the Python package, of the exact version that the
 # package is built for: torch promises no ABI between releases.
-if("model" IN_LIST KNOWMAP_STAGES)
+if("device" IN_LIST KNOWMAP_STAGES)
   set(KNOWMAP_TORCH_VERSION 2.13.0)
   if(NOT Torch_DIR AND NOT TORCH_PREFIX)
     find_package(Python COMPONENTS Interpreter QUIET)

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -67,6 +68,10 @@ struct KnnOptions {
   std::uint64_t seed = 0;
   /// Threads, 0 = one for each core. The result does not depend on it.
   int threads = 0;
+  /// Where pairs are scored: "cpu", "cuda", "cuda:1", "mps", or "auto" for a device that is there.
+  /// Elsewhere than on the CPU all pairs are looked at, by matrix products, whatever `search`
+  /// says; for cosine, euclidean, inner product and correlation alone. Not for `KnnIndex`.
+  std::string device = "cpu";
   ProgressCallback progress;
 };
 
@@ -75,7 +80,8 @@ struct KnnOptions {
 /// infinity stands for none, the diagonal is passed over.
 /// The approximate search takes at most half of the data's own memory. Throws
 /// `std::invalid_argument` on NaN or infinity (it names the row) and on options out of range,
-/// `CancelledError` when the progress callback says so.
+/// `CancelledError` when the progress callback says so, `OutOfMemoryError` where the
+/// device has no room for the smallest part of the work.
 KNOWMAP_EXPORT KnnGraph knn_graph(MatrixView<const float> data, const KnnOptions& options = {});
 
 /// The same of rows that are read where they are wanted, and the same bytes as if

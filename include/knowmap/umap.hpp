@@ -94,6 +94,8 @@ struct UmapOptions {
   bool keep_graph = false;
   /// Threads, 0 = one for each core. The map's bytes do not depend on it.
   int threads = 0;
+  /// Where `fit` searches for neighbours; see `KnnOptions::device`.
+  std::string device = "cpu";
   ProgressCallback progress;
 };
 

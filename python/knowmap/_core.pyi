@@ -174,10 +174,11 @@ class RowSource:
     def shape(self) -> tuple[int, int]: ...
 
 def knn_graph(data: ArrayLike | RowSource, *, n_neighbors: int = 15, metric: str = "cosine", p: float = 2.0,
-              exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97, threads: int = 0,
-              progress: _Progress = None) -> tuple[NDArray[np.int32], NDArray[np.float32], float]: ...
+              exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97,
+              device: str = ..., threads: int = 0, progress: _Progress = None
+              ) -> tuple[NDArray[np.int32], NDArray[np.float32], float]: ...
 def knn_query(data: ArrayLike | RowSource, queries: ArrayLike, *, n_neighbors: int = 15, metric: str = "cosine",
-              p: float = 2.0, threads: int = 0,
+              p: float = 2.0, device: str = ..., threads: int = 0,
               progress: _Progress = None) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 
 class KnnIndex:

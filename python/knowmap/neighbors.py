@@ -40,8 +40,8 @@ class KnnGraph(tuple[NDArray[np.int32], NDArray[np.float32]]):
 
 
 def knn_graph(X: Any, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
-              exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97, n_jobs: int = 0,
-              progress: bool | Callback = False) -> KnnGraph:
+              exact: bool | None = None, random_state: int = 0, target_recall: float = 0.97, device: str = "cpu",
+              n_jobs: int = 0, progress: bool | Callback = False) -> KnnGraph:
     """The nearest other rows of each row: `indices, distances = knn_graph(X)`, and `knn_graph(X).recall`.
 
     X (n, d): float32, float16, int8 and uint8 are taken as they are, other numbers are converted to float32. Or, read
@@ -52,21 +52,22 @@ def knn_graph(X: Any, n_neighbors: int = 15, metric: str = "cosine", *, p: float
     "inner_product" (1 - a·b), "correlation", "manhattan", "chebyshev", "minkowski" (exponent p), "canberra",
     "braycurtis", "hamming", "jaccard", or "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs
     up to 20,000 rows. target_recall: the approximate search goes on while its estimate is below, where four partitions
-    don't suffice with all pairs of up to 150,000 rows, and above with up to eight partitions; 0 takes no estimate. The
-    same bytes on any number of threads. Raises ValueError on NaN and infinity.
+    don't suffice with all pairs of up to 150,000 rows, and above with up to eight partitions; 0 takes no estimate.
+    device: "cpu", or "cuda", "cuda:1", "mps", "auto", where all pairs are looked at by matrix products. The same bytes on any number of threads. Raises ValueError on NaN and infinity.
     """
     with callback(progress) as report:
         return KnnGraph(*_core.knn_graph(rows_or_source(opened(X), metric), n_neighbors=n_neighbors, metric=metric, p=p,
                                          exact=exact, random_state=random_state, target_recall=target_recall,
-                                         threads=n_jobs, progress=report))
+                                         device=device, threads=n_jobs, progress=report))
 
 
 def knn_query(X: Any, queries: ArrayLike, n_neighbors: int = 15, metric: str = "cosine", *, p: float = 2.0,
-              n_jobs: int = 0, progress: bool | Callback = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+              device: str = "cpu", n_jobs: int = 0, progress: bool | Callback = False
+              ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The rows of X (as for `knn_graph`) nearest to each query (m, d), always exact; equal rows are found too."""
     with callback(progress) as report:
         return _core.knn_query(rows_or_source(opened(X), metric), queries, n_neighbors=n_neighbors, metric=metric, p=p,
-                               threads=n_jobs, progress=report)
+                               device=device, threads=n_jobs, progress=report)
 
 
 class KnnIndex:

@@ -61,6 +61,7 @@ class UmapProjector(Estimator):
     transform_mode: "embedding". verbose: True shows bars, as progress=True does; progress may also be a callable
         (stage, done, total, unit).
     density_leveling: 0 to 1, how far the finished map is spread evenly (see `level_density`).
+    device: where `fit` searches for neighbours, "cpu", "cuda" or as `knn_graph` has it; the layout is on the CPU.
     serial: edges one after the other in umap-learn's own order, on one thread; a slow reference.
 
     After `fit`: `embedding_` (n, n_components) float32, `graph_` (SciPy CSR), `n_features_in_`, `init_used_` (what the
@@ -87,7 +88,7 @@ class UmapProjector(Estimator):
                  dens_lambda: float = 2.0, dens_frac: float = 0.3, dens_var_shift: float = 0.1,
                  output_dens: bool = False, disconnection_distance: float | None = None,
                  precomputed_knn: _Neighbors | None = None, density_leveling: float = 0.0, serial: bool = False,
-                 progress: bool | Callback = False) -> None:
+                 device: str = "cpu", progress: bool | Callback = False) -> None:
         self.n_neighbors = n_neighbors
         self.n_components = n_components
         self.metric = metric
@@ -127,6 +128,7 @@ class UmapProjector(Estimator):
         self.precomputed_knn = precomputed_knn
         self.density_leveling = density_leveling
         self.serial = serial
+        self.device = device
         self.progress = progress
 
     # --- making a map ---------------------------------------------------------

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "embed/allocation_failure.hpp"
+#include "device/allocation_failure.hpp"
 #include "knowmap/error.hpp"
 
 namespace knowmap {

@@ -12,7 +12,8 @@
 
 #include "embed/batch_planner.hpp"
 #include "embed/batch_runner.hpp"
-#include "embed/device.hpp"
+#include "device/device.hpp"
+#include "embed/precision.hpp"
 #include "embed/int8_choice.hpp"
 #include "embed/probe_texts.hpp"
 #include "embed/run_planner.hpp"

@@ -5,8 +5,9 @@
 
 #include <string>
 
-#include "embed/allocation_failure.hpp"
-#include "embed/device.hpp"
+#include "device/allocation_failure.hpp"
+#include "device/device.hpp"
+#include "embed/precision.hpp"
 #include "knowmap/error.hpp"
 
 namespace knowmap {

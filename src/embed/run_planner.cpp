@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "embed/device.hpp"
+#include "device/device.hpp"
+#include "embed/precision.hpp"
 #include "embed/units.hpp"
 #include "support/memory.hpp"
 

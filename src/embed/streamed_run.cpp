@@ -12,8 +12,9 @@
 #include <string>
 #include <utility>
 
-#include "embed/allocation_failure.hpp"
-#include "embed/device.hpp"
+#include "device/allocation_failure.hpp"
+#include "device/device.hpp"
+#include "embed/precision.hpp"
 #include "embed/layer_stream.hpp"
 #include "knowmap/error.hpp"
 

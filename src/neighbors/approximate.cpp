@@ -27,7 +27,7 @@ namespace knowmap::neighbors {
 namespace {
 
 /// Leaves that a row goes to in a partition.
-constexpr std::size_t kFanout = 5;
+constexpr std::size_t kFanout = 6;
 constexpr std::size_t kPartitionsMost = 4;
 /// Rows up to which all pairs are looked at where partitions don't suffice.
 constexpr std::size_t kAllPairsMost = 150000;

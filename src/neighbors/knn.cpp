@@ -1,10 +1,15 @@
 #include "knowmap/knn.hpp"
 
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#ifdef KNOWMAP_WITH_TORCH
+#include "device/device.hpp"
+#include "neighbors/on_device.hpp"
+#endif
 #include "neighbors/rows.hpp"
 #include "neighbors/search.hpp"
 
@@ -75,8 +80,27 @@ namespace {
 
 using neighbors::RowReader;
 
+/// `search` on the device that the options name, where that is not the CPU.
+template <class Search>
+std::optional<KnnGraph> on_device(const KnnOptions& options, const Search& search) {
+  if (options.device == "cpu") return std::nullopt;
+#ifdef KNOWMAP_WITH_TORCH
+  const c10::Device device = resolve_device(options.device);
+  if (device.is_cpu()) return std::nullopt;
+  return search(device);
+#else
+  if (options.device == "auto") return std::nullopt;
+  throw std::invalid_argument("device '" + options.device +
+                              "': this build has no libtorch; take device 'cpu'");
+#endif
+}
+
 KnnGraph graph_of_rows(const RowReader& data, const KnnOptions& options, Workers& workers) {
   neighbors::check_finite(data, "data", workers);
+  auto found = on_device(options, [&](auto device) {
+    return neighbors::graph_on_device(data, options, device, workers);
+  });
+  if (found) return *std::move(found);
   const bool exact =
       options.search == KnnOptions::Search::exact ||
       (options.search == KnnOptions::Search::automatic && data.rows <= options.exact_limit);
@@ -92,6 +116,10 @@ KnnGraph query_of_rows(const RowReader& data, MatrixView<const float> queries,
   }
   neighbors::check_finite(data, "data", workers);
   neighbors::check_finite(queries, "queries", workers);
+  auto found = on_device(options, [&](auto device) {
+    return neighbors::query_on_device(data, queries, options, device, workers);
+  });
+  if (found) return *std::move(found);
   return neighbors::exact_query(data, queries, options, workers);
 }
 

@@ -9,8 +9,8 @@ namespace {
 
 // A row's own neighbours, and rows that have it as one, in a pass at most. With
 // the row itself they fit a panel.
-constexpr std::size_t kForward = 20;
-constexpr std::size_t kBackward = 10;
+constexpr std::size_t kForward = 16;
+constexpr std::size_t kBackward = 12;
 static_assert(1 + kForward + kBackward <= kPanel);
 
 /// Neighbours as they stood at one time.

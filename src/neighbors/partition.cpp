@@ -74,7 +74,7 @@ void Leaders::nearest(const CandidateRows& others, std::span<const std::int32_t>
 namespace {
 
 /// Leaders among which a set is divided at most: more are divided again below.
-constexpr std::size_t kLeadersMost = 960;
+constexpr std::size_t kLeadersMost = 1920;
 /// Divisions one below the other; rows that none has parted are cut up.
 constexpr int kDeepest = 12;
 

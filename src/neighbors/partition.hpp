@@ -13,7 +13,7 @@ namespace knowmap::neighbors {
 using RowSet = std::vector<std::int32_t>;
 
 /// Rows of a leaf that a partition aims at, for few neighbours.
-inline constexpr std::size_t kLeafAim = 400;
+inline constexpr std::size_t kLeafAim = 320;
 
 /// `count` of the rows, drawn by the smallest hashes, in their order.
 RowSet draw(const RowSet& rows, std::size_t count, std::uint64_t key);

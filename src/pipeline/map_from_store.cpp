@@ -208,6 +208,7 @@ class MapRun {
     knn.metric = options_.umap.metric;
     knn.seed = options_.umap.seed;
     knn.threads = options_.threads;
+    knn.device = options_.umap.device;
     knn.progress = options_.progress;
     return knn;
   }

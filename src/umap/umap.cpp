@@ -181,6 +181,7 @@ KnnOptions UmapProjector::Impl::search(std::size_t among) const {
   knn.p = options.p;
   knn.seed = options.seed;
   knn.threads = options.threads;
+  knn.device = options.device;
   knn.progress = options.progress;
   return knn;
 }

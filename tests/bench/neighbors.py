@@ -4,8 +4,9 @@
     python tests/bench/neighbors.py --peer-python PEER_PYTHON --rows 200000 --dims 768
 
 Without --data, rows are made with an intrinsic dimension of 20. Each measured call runs in its own process, after an
-untimed call on a few rows (numba compiles there). `knowmap-file` is given the file instead of an array. The peak is the
-resident memory of the process, the input in it, over the input's size. Not run in CI.
+untimed call on a few rows (numba compiles there). `knowmap-file` is given the file instead of an array, `knowmap@0.999`
+asks for that recall. The peak is the resident memory of the process, the input in it, less what the interpreter and its
+libraries held before, over the input's size. Not run in CI.
 """
 
 from __future__ import annotations
@@ -73,15 +74,18 @@ def recall(path: Path, indices: np.ndarray, sample: np.ndarray, last: np.ndarray
 
 def child(engine: str, path: Path, out: Path, threads: int) -> None:
     """One engine's graph, timed; prints a line of JSON."""
-    rows = np.load(path, mmap_mode="r" if engine.endswith("file") else None)
-    few = np.array(rows[:2000])
+    few = np.array(np.load(path, mmap_mode="r")[:2000])
+    rows = few
     told = None
     if engine.startswith("knowmap"):
         import knowmap as km
 
+        wanted = {"target_recall": float(engine.split("@")[1])} if "@" in engine else {}
+
         def run(x: np.ndarray) -> np.ndarray:
             nonlocal told
-            graph = km.knn_graph(path if engine.endswith("file") and x is rows else x, K, exact=False, n_jobs=threads)
+            graph = km.knn_graph(path if engine.endswith("file") and x is rows else x, K, exact=False, n_jobs=threads,
+                                 **wanted)
             told = graph.recall
             return graph.indices
     elif engine.startswith("pynndescent"):
@@ -108,7 +112,13 @@ def child(engine: str, path: Path, out: Path, threads: int) -> None:
             index.set_ef(60)
             return index.knn_query(x, k=K + 1)[0].astype(np.int32)
 
+    def memory(which: str) -> int:  # not ru_maxrss: that is the parent's at least
+        status = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in status if line.startswith(which)) * 1024
+
     run(few)
+    held = memory("VmRSS")
+    rows = np.load(path, mmap_mode="r" if engine.endswith("file") else None)
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter()
     indices = run(rows)
@@ -116,9 +126,7 @@ def child(engine: str, path: Path, out: Path, threads: int) -> None:
     after = resource.getrusage(resource.RUSAGE_SELF)
     np.save(out, indices)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    # Not ru_maxrss: that is the parent's at least.
-    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
-                if line.startswith("VmHWM")) * 1024  # fmt: skip
+    peak = memory("VmHWM") - held
     print(json.dumps({"wall": wall, "cpu": cpu, "peak": peak, "input": rows.nbytes, "told": told}))
 
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "embed/allocation_failure.hpp"
+#include "device/allocation_failure.hpp"
 #include "embed/batch_planner.hpp"
 #include "embed/batch_runner.hpp"
 #include "embed/units.hpp"

@@ -1,4 +1,4 @@
-#include "embed/allocation_failure.hpp"
+#include "device/allocation_failure.hpp"
 
 #include <c10/util/Exception.h>
 

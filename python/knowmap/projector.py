@@ -45,8 +45,8 @@ class UmapProjector(Estimator):
     metric: a name that `knn_graph` knows; "precomputed" (X holds distances, (n, n), in `transform` (m, n)); or, found
         by scikit-learn, another of its names or a callable, with metric_kwds. Of knowmap's own, "minkowski" takes
         one keyword, p, and the others none.
-    n_epochs: rounds of the layout; None or 0 = 500 up to 25,000 rows, else 200; a list also keeps the map after each
-        of its epochs in `embedding_list_`.
+    n_epochs: rounds of the layout; None or 0 = 1,000 up to 4,096 rows, 500 up to 25,000, else 200; a list also keeps
+        the map after each of its epochs in `embedding_list_`.
     init: "spectral", "tswspectral" (the same here), "pca", "random", or an array (n, n_components).
     random_state: int, None, or a NumPy generator to draw a seed from. transform_seed: the same for `transform`.
     n_jobs: threads; -1, 0 or None = one for each core.

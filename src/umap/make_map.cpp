@@ -18,9 +18,9 @@
 namespace knowmap {
 
 std::size_t default_epochs(std::size_t rows, bool densmap) {
-  // umap-learn goes down to 200 at 10,000 rows; our epochs are cheap enough to
-  // keep the better map for longer. densMAP gets 200 more, as there.
-  return (rows <= 25000 ? 500 : 200) + (densmap ? 200 : 0);
+  // umap-learn takes 500, and from 10,000 rows on 200; our epochs are cheap enough to make the
+  // better map of few rows and to keep it for longer. densMAP gets 200 more, as there.
+  return (rows <= 4096 ? 1000 : rows <= 25000 ? 500 : 200) + (densmap ? 200 : 0);
 }
 
 namespace umap {

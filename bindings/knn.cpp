@@ -85,7 +85,8 @@ void register_knn(py::module_& m) {
       .def(py::init([](const FloatArray& data, std::size_t n_neighbors, const std::string& metric,
                        double p, std::optional<bool> exact, std::uint64_t random_state,
                        double target_recall, int threads, const py::object& progress) {
-             KnnOptions o = options(n_neighbors, metric, p, exact, random_state, "cpu", threads, progress);
+             KnnOptions o =
+                 options(n_neighbors, metric, p, exact, random_state, "cpu", threads, progress);
              o.target_recall = target_recall;
              const auto view = matrix_view(data);
              const py::gil_scoped_release nogil;

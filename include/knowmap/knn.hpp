@@ -70,7 +70,8 @@ struct KnnOptions {
   int threads = 0;
   /// Where pairs are scored: "cpu", "cuda", "cuda:1", "mps", or "auto" for a device that is there.
   /// Elsewhere than on the CPU all pairs are looked at, by matrix products, whatever `search`
-  /// says; for cosine, euclidean, inner product and correlation alone. Not for `KnnIndex`.
+  /// says; for cosine, euclidean, inner product and correlation alone ("auto" leaves others to
+  /// the CPU). Of many equally near rows others may be found than on the CPU. Not for `KnnIndex`.
   std::string device = "cpu";
   ProgressCallback progress;
 };

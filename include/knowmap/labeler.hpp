@@ -311,8 +311,8 @@ struct RegionOptions {
   /// Regions of an earlier map of the same articles, coarse to fine. The map is divided as
   /// that one was, as far as its density allows; new ground makes new regions. And
   /// names stay: a region takes the name of the earlier one that it shares more than half of
-  /// their joint rows with; where it shares a fifth or more, if the name's phrases still
-  /// find the region half as well as the best one does. Must outlive the call.
+  /// their joint rows with; where it shares a fifth or more, or is mostly new rows, if the name's
+  /// phrases still find the region half as well as the best one does. Must outlive the call.
   std::span<const RegionLevel> earlier = {};
   /// The number that each row of the earlier map has now, -1 = gone; empty = the
   /// same, further articles standing behind them.

@@ -155,6 +155,8 @@ class KNOWMAP_EXPORT UmapProjector {
 
   /// (n, n_components), the map of the rows given to `fit`.
   const Matrix& embedding() const;
+  /// The map before `density_leveling`: where one that goes on from it begins.
+  const Matrix& unleveled() const;
   /// The map after each of `snapshot_epochs`, and the last.
   const std::vector<Matrix>& snapshots() const;
   /// The fuzzy graph that was laid out; empty unless `keep_graph`.

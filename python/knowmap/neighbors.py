@@ -53,7 +53,8 @@ def knn_graph(X: Any, n_neighbors: int = 15, metric: str = "cosine", *, p: float
     "braycurtis", "hamming", "jaccard", or "precomputed" (X holds the distances, (n, n)). exact: None looks at all pairs
     up to 20,000 rows. target_recall: the approximate search goes on while its estimate is below, where four partitions
     don't suffice with all pairs of up to 150,000 rows, and above with up to eight partitions; 0 takes no estimate.
-    device: "cpu", or "cuda", "cuda:1", "mps", "auto", where all pairs are looked at by matrix products. The same bytes on any number of threads. Raises ValueError on NaN and infinity.
+    device: "cpu", or "cuda", "cuda:1", "mps", "auto", where all pairs are looked at by matrix products. The same bytes
+    on any number of threads. Raises ValueError on NaN and infinity.
     """
     with callback(progress) as report:
         return KnnGraph(*_core.knn_graph(rows_or_source(opened(X), metric), n_neighbors=n_neighbors, metric=metric, p=p,

@@ -140,13 +140,16 @@ class UmapProjector(Estimator):
         sample_weight (n,): 0 or more; a row pulls the rows that it is joined to in proportion. Only ratios count, and
         only in the layout: who is a neighbour, and the start, are as without. Not with densmap or serial.
         earlier (n, n_components): the rows' places on an earlier map, NaN for new ones, to be gone on with in place of
-        `init`: rows begin there, new ones among their neighbours, and all move a little.
+        `init`: rows begin there, new ones among their neighbours, and all move a little, for a third of the epochs.
         """
         X = opened(X)
         outside = is_outside(X)
         self.__dict__.pop("_searcher", None)
         rows = self._source(X) if outside else self._check_rows(X, fitting=True)
         places = None if earlier is None else np.ascontiguousarray(earlier, dtype=np.float32)
+        if places is not None and places.shape[:1] != rows.shape[:1]:
+            raise ValueError(f"the earlier places have the shape {places.shape}, not "
+                             f"{(rows.shape[0], self.n_components)}")
         start = self._given_start() if places is None else None
         beside = *self._targets(y, rows.shape[0]), self._weights(sample_weight, rows.shape[0]), places
         with self._report() as report:

@@ -38,9 +38,9 @@ def name_regions(coordinates: ArrayLike, texts: Sequence[str], *, titles: Sequen
     exemplars, x, y, size, parent, confidence) and `assignment` (n) with -1 for none.
 
     earlier: the levels of an earlier map of the same articles. The map is divided as that one was, as far as its
-    density allows, and names stay where the regions are the same by more than half, or by a fifth and the name still
-    fits. earlier_rows: the number that each of its rows has now, -1 = gone; empty = the same, with further articles
-    behind them. namer: see `rename_regions`. Raises ValueError, CancelledError.
+    density allows, and names stay where the regions are the same by more than half, or by a fifth (or with
+    mostly new rows) and the name still fits. earlier_rows: the number that each of its rows has now, -1 = gone; empty =
+    the same, with further articles behind them. namer: see `rename_regions`. Raises ValueError, CancelledError.
     """
     with callback(progress) as report:
         levels = _core.name_regions(

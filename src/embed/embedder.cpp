@@ -10,11 +10,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "device/device.hpp"
 #include "embed/batch_planner.hpp"
 #include "embed/batch_runner.hpp"
-#include "device/device.hpp"
-#include "embed/precision.hpp"
 #include "embed/int8_choice.hpp"
+#include "embed/precision.hpp"
 #include "embed/probe_texts.hpp"
 #include "embed/run_planner.hpp"
 #include "embed/streamed_run.hpp"

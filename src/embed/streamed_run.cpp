@@ -14,8 +14,8 @@
 
 #include "device/allocation_failure.hpp"
 #include "device/device.hpp"
-#include "embed/precision.hpp"
 #include "embed/layer_stream.hpp"
+#include "embed/precision.hpp"
 #include "knowmap/error.hpp"
 
 namespace knowmap {

@@ -358,7 +358,8 @@ MergeTree::MergeTree(const Basins& basins, MatrixView<const float> map,
           growth.known(level > 0 ? kBig + whole_.size() - level : kBig + whole_.size());
       if (level > 0 && !next) {
         const auto known = static_cast<double>(growth.left() - growth.new_regions());
-        const double due = std::round(known * growth.new_rows() / growth.earlier_rows());
+        const double due =
+            std::round(known * growth.new_rows() / std::max(growth.earlier_rows(), 1.0));
         if (static_cast<double>(growth.new_regions()) > due) next = growth.fresh();
         if (!next) {
           whole_[--level] = growth.left();

@@ -105,7 +105,10 @@ class Namer {
       if (!level.kept[r].name.empty()) order.push_back(r);
     }
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return level.kept[a].overlap > level.kept[b].overlap;
+      const EarlierName& of_a = level.kept[a];
+      const EarlierName& of_b = level.kept[b];
+      if (of_a.is_same() != of_b.is_same()) return of_a.is_same();
+      return of_a.overlap > of_b.overlap;
     });
     for (const std::size_t r : order) {
       const std::string& name = level.kept[r].name;

@@ -95,7 +95,7 @@ constexpr double kRoom = 1.25;
 constexpr double kAlike = 1.5;
 
 /// Regions of a level that should have `wanted`: as many as a level of an earlier map has now,
-/// where that is about as many.
+/// where that is about as many, or somewhat more; where they are fewer, the largest are divided.
 std::size_t regions_due(std::size_t wanted, std::span<const std::size_t> whole) {
   const auto due = static_cast<double>(wanted);
   double best = kAlike;

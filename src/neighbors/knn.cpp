@@ -80,16 +80,21 @@ namespace {
 
 using neighbors::RowReader;
 
-/// `search` on the device that the options name, where that is not the CPU.
-template <class Search>
-std::optional<KnnGraph> on_device(const KnnOptions& options, const Search& search) {
+/// The search on the device that the options name, where that is not the CPU: of `queries`, or
+/// without them of the data's own rows.
+std::optional<KnnGraph> on_device(const RowReader& data, const MatrixView<const float>* queries,
+                                  const KnnOptions& options, Workers& workers) {
   if (options.device == "cpu") return std::nullopt;
+  const bool any = options.device == "auto";  // then the CPU will do where a device can't
+  if (any && neighbors::metric_kernel(options.metric) != nullptr) return std::nullopt;
 #ifdef KNOWMAP_WITH_TORCH
   const c10::Device device = resolve_device(options.device);
   if (device.is_cpu()) return std::nullopt;
-  return search(device);
+  return queries == nullptr ? neighbors::graph_on_device(data, options, device, workers)
+                            : neighbors::query_on_device(data, *queries, options, device, workers);
 #else
-  if (options.device == "auto") return std::nullopt;
+  static_cast<void>(data), static_cast<void>(queries), static_cast<void>(workers);
+  if (any) return std::nullopt;
   throw std::invalid_argument("device '" + options.device +
                               "': this build has no libtorch; take device 'cpu'");
 #endif
@@ -97,9 +102,7 @@ std::optional<KnnGraph> on_device(const KnnOptions& options, const Search& searc
 
 KnnGraph graph_of_rows(const RowReader& data, const KnnOptions& options, Workers& workers) {
   neighbors::check_finite(data, "data", workers);
-  auto found = on_device(options, [&](auto device) {
-    return neighbors::graph_on_device(data, options, device, workers);
-  });
+  auto found = on_device(data, nullptr, options, workers);
   if (found) return *std::move(found);
   const bool exact =
       options.search == KnnOptions::Search::exact ||
@@ -116,9 +119,7 @@ KnnGraph query_of_rows(const RowReader& data, MatrixView<const float> queries,
   }
   neighbors::check_finite(data, "data", workers);
   neighbors::check_finite(queries, "queries", workers);
-  auto found = on_device(options, [&](auto device) {
-    return neighbors::query_on_device(data, queries, options, device, workers);
-  });
+  auto found = on_device(data, &queries, options, workers);
   if (found) return *std::move(found);
   return neighbors::exact_query(data, queries, options, workers);
 }

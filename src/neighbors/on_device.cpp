@@ -1,5 +1,6 @@
 #include "neighbors/on_device.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -25,8 +26,10 @@ namespace knowmap::neighbors {
 
 namespace {
 
+// A tile's scores take 512 MiB, and as much twice over while the best of them are picked. The
+// sizes are the same on any device with that much room, so that its answers are too.
 constexpr std::size_t kQueriesMost = 4096;
-constexpr std::size_t kDataMost = 65536;
+constexpr std::size_t kDataMost = 32768;
 constexpr std::size_t kLeast = 64;
 
 /// Rows in the form that products score (`Scoring`), on the device.
@@ -51,13 +54,12 @@ class DeviceSearch {
         monitor_(options.progress, "neighbors", count_, "rows") {
     if (!scoring_.is_product()) {
       throw std::invalid_argument("metric '" + std::string(metric_name(options.metric)) +
-                                  "' is searched for on the CPU alone; on device '" +
-                                  device.str() +
+                                  "' is searched for on the CPU alone; on device '" + device.str() +
                                   "' take cosine, euclidean, inner_product or correlation");
     }
     const std::size_t most = std::max<std::size_t>(data.rows, 1);
-    candidates_ = BasicMatrix<std::int32_t>(
-        count_, std::min(with_margin(options.n_neighbors), most), -1);
+    candidates_ =
+        BasicMatrix<std::int32_t>(count_, std::min(with_margin(options.n_neighbors), most), -1);
     size_tiles(tiles);
   }
 
@@ -106,15 +108,15 @@ class DeviceSearch {
 
  private:
   void size_tiles(const DeviceTiles& tiles) {
-    // A tile's scores are there three times at most: as made, and in what picks the best of them.
-    const std::uint64_t free = free_memory(device_);
-    const std::size_t room = free == 0 ? std::size_t{1} << 30 : free / 4;
     tile_queries_ = tiles.queries > 0 ? tiles.queries : std::min(count_, kQueriesMost);
     tile_queries_ = std::max<std::size_t>(tile_queries_, 1);
-    tile_data_ = tiles.data > 0 ? tiles.data
-                                : std::clamp(room / (12 * tile_queries_), kLeast, kDataMost);
-    tile_data_ = std::max<std::size_t>(1, std::min(tile_data_, data_.rows));
-    may_hold_ = data_.rows * data_.cols * sizeof(float) <= room;
+    tile_data_ = std::min(tiles.data > 0 ? tiles.data : kDataMost, data_.rows);
+    tile_data_ = std::max<std::size_t>(tile_data_, 1);
+    const std::uint64_t free = free_memory(device_);
+    while (free > 0 && 12 * tile_queries_ * tile_data_ > free / 2 && tile_data_ > kLeast) {
+      tile_data_ = (tile_data_ + 1) / 2;
+    }
+    may_hold_ = data_.rows * data_.cols * sizeof(float) <= free / 4;
   }
 
   void shrink(const std::string& failure) {
@@ -168,6 +170,7 @@ class DeviceSearch {
 
   void search(std::size_t begin, std::size_t end) {
     const c10::InferenceMode no_gradients;
+    const at::NoTF32Guard whole_float32;  // whatever the process allows its other products
     const RowReader& asked = leave_self_ ? data_ : RowReader(queries_);
     const Block queries = upload(asked, begin, end);
     at::Tensor best, which;
@@ -188,7 +191,8 @@ class DeviceSearch {
       if (best.defined()) {
         found = at::cat({best, found}, 1);
         rows = at::cat({which, rows}, 1);
-        const auto [kept, places] = at::topk(found, std::min(wanted, found.size(1)), 1, true, false);
+        const auto [kept, places] =
+            at::topk(found, std::min(wanted, found.size(1)), 1, true, false);
         rows = at::gather(rows, 1, places);
         found = kept;
       }

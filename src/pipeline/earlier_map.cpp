@@ -48,10 +48,16 @@ std::span<const std::int64_t> texts_of(const StageResult& result) {
   return texts == nullptr ? std::span<const std::int64_t>{} : *texts;
 }
 
-bool are_same_texts(std::span<const std::int64_t> before, std::span<const std::uint64_t> now) {
-  return std::equal(
+bool goes_on_from(const Fingerprint& before_key, std::span<const std::int64_t> before,
+                  std::span<const std::uint64_t> now) {
+  if (before.empty()) return false;
+  const bool same = std::equal(
       before.begin(), before.end(), now.begin(), now.end(),
       [](std::int64_t a, std::uint64_t b) { return static_cast<std::uint64_t>(a) == b; });
+  if (same) return before_key.contains(kGoesOnFrom);
+  const std::vector<std::int64_t> rows = rows_now(before, now);
+  const auto gone = std::count(rows.begin(), rows.end(), -1);
+  return 2 * (rows.size() - static_cast<std::size_t>(gone)) >= now.size();
 }
 
 std::vector<std::int64_t> rows_now(std::span<const std::int64_t> before,
@@ -90,20 +96,19 @@ std::optional<EarlierMap> earlier_map(const CheckpointStore& store, const Finger
   if (options(before->second) != options(key)) return std::nullopt;
   const auto held = store.get_stage("layout");
   const auto hashes = held ? texts_of(*held) : std::span<const std::int64_t>{};
-  if (hashes.empty() || are_same_texts(hashes, text_hashes)) return std::nullopt;
-  const Matrix then = decode_coordinates(*held);
+  if (!goes_on_from(before->second, hashes, text_hashes)) return std::nullopt;
+  const auto unleveled = held->find(kUnleveled);
+  const Matrix then = decode_coordinates(
+      unleveled == held->end() ? *held : StageResult{{"coordinates", unleveled->second}});
   if (then.rows() != hashes.size()) return std::nullopt;
 
   EarlierMap map{Matrix(text_hashes.size(), then.cols(), std::numeric_limits<float>::quiet_NaN()),
                  content_hash(before->second)};
-  std::size_t placed = 0;
   const std::vector<std::int64_t> rows = rows_now(hashes, text_hashes);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] < 0) continue;
     std::copy_n(then.row(i), then.cols(), map.places.row(static_cast<std::size_t>(rows[i])));
-    ++placed;
   }
-  if (2 * placed < text_hashes.size()) return std::nullopt;
   return map;
 }
 

@@ -22,7 +22,12 @@ inline constexpr const char* kGoesOnFrom = "goes_on_from";
 StageResult with_texts(StageResult result, std::span<const std::uint64_t> text_hashes);
 /// Those texts; none where they were not kept.
 std::span<const std::int64_t> texts_of(const StageResult& result);
-bool are_same_texts(std::span<const std::int64_t> before, std::span<const std::uint64_t> now);
+/// Whether what is made of the texts of today goes on from a result made of those of before. Not
+/// where they are the same, unless that one went on from another itself: then options changed
+/// since, and what stayed so far stays. Nor where fewer than half of today's are among
+/// those: too little would stay to be worth a start that is not the best.
+bool goes_on_from(const Fingerprint& before_key, std::span<const std::int64_t> before,
+                  std::span<const std::uint64_t> now);
 /// The number that each earlier row has now, -1 = its text is gone. Of equal texts the
 /// first is the first again.
 std::vector<std::int64_t> rows_now(std::span<const std::int64_t> before,
@@ -33,13 +38,15 @@ std::vector<std::int64_t> rows_now(std::span<const std::int64_t> before,
 std::optional<Fingerprint> held_key(const CheckpointStore& store, const std::string& stage,
                                     const Fingerprint& key, bool anew);
 
+/// In the layout's result: the places before they were spread evenly, where they were.
+inline constexpr const char* kUnleveled = "unleveled";
+
 struct EarlierMap {
   Matrix places;     ///< (n, n_components), NaN in the rows of new texts
   std::string hash;  ///< of what it was made from, for `kGoesOnFrom`
 };
 /// The held layout, carried over to the texts of today. Nothing where it was laid out
-/// otherwise than `key` says, where it is of the same texts, or where fewer than half of
-/// today's are among its own: too little would stay to be worth a start that is not the best.
+/// otherwise than `key` says, or is none to go on from (`goes_on_from`).
 std::optional<EarlierMap> earlier_map(const CheckpointStore& store, const Fingerprint& key,
                                       std::span<const std::uint64_t> text_hashes);
 

@@ -107,17 +107,15 @@ class MapRun {
   /// A map that is there already is gone on with where texts were added to it.
   void lay_out() {
     layout_made_from_ = layout_key();
-    if (const auto key = held_key(store_, "layout", layout_made_from_, options_.anew)) {
-      layout_made_from_ = *key;
-      map_.reused.emplace_back("layout");
-      map_.coordinates = decode_coordinates(store_.get_stage("layout", *key).value());
+    if (const auto held = held_result("layout", layout_made_from_)) {
+      map_.coordinates = decode_coordinates(*held);
       return;
     }
     std::optional<EarlierMap> earlier;
     if (!options_.anew) earlier = earlier_map(store_, layout_made_from_, text_hashes_);
     UmapOptions umap = options_.umap;
     umap.keep_rows = UmapOptions::KeepRows::none;  // nothing is transformed here
-    UmapProjector projector(std::move(umap));
+    UmapProjector projector(umap);
     UmapData data;
     data.rows = rows();
     data.graph = &map_.neighbors;
@@ -127,8 +125,23 @@ class MapRun {
     }
     map_.coordinates = projector.fit(data).clone();
     if (store_.read_only()) return;
-    store_.put_stage("layout", layout_made_from_,
-                     with_texts(encode_coordinates(map_.coordinates), text_hashes_));
+    StageResult result = with_texts(encode_coordinates(map_.coordinates), text_hashes_);
+    if (umap.density_leveling > 0) {
+      result[kUnleveled] = encode_coordinates(projector.unleveled()).at("coordinates");
+    }
+    store_.put_stage("layout", layout_made_from_, result);
+  }
+
+  /// The held result of a stage made from `key`, which becomes the whole of its key: with what
+  /// it goes on from. Nothing where there is none (or a writer has just replaced it).
+  std::optional<StageResult> held_result(const char* stage, Fingerprint& key) {
+    const auto whole = held_key(store_, stage, key, options_.anew);
+    std::optional<StageResult> result;
+    if (whole) result = store_.get_stage(stage, *whole);
+    if (!result) return result;
+    key = *whole;
+    map_.reused.emplace_back(stage);
+    return result;
   }
 
   void find_grid() {
@@ -152,12 +165,11 @@ class MapRun {
 
   void find_regions() {
     Fingerprint& key = regions_made_from_ = regions_key();
-    EarlierRegions earlier;
-    if (const auto held = held_key(store_, kRegionsStage, key, options_.anew)) {
-      key = *held;
-      map_.reused.emplace_back(kRegionsStage);
-      map_.levels = decode_regions(store_.get_stage(kRegionsStage, key).value());
+    std::optional<StageResult> result = held_result(kRegionsStage, key);
+    if (result) {
+      map_.levels = decode_regions(*result);
     } else {
+      EarlierRegions earlier;
       if (!options_.anew) {
         earlier = earlier_regions(store_, key.at("format"), text_hashes_, options_.namer_key);
       }
@@ -168,13 +180,14 @@ class MapRun {
         key[kGoesOnFrom] = earlier.hash;
       }
       map_.levels = name_regions(map_.coordinates, rows(), input_.texts, input_.titles, regions);
-      if (!store_.read_only()) {
-        store_.put_stage(kRegionsStage, key, with_texts(encode_regions(map_.levels), text_hashes_));
-      }
+      result = with_stayed(with_texts(encode_regions(map_.levels), text_hashes_), earlier,
+                           options_.namer_key);
+      if (!store_.read_only()) store_.put_stage(kRegionsStage, key, *result);
     }
     if (!options_.namer && options_.namer_key.empty()) return;
     const RegionNaming naming{options_.namer, options_.namer_key, options_.warn};
-    if (name_by_namer(map_.levels, key, naming, earlier, input_.texts, input_.titles, store_)) {
+    const auto stayed = stayed_names(*result, options_.namer_key);
+    if (name_by_namer(map_.levels, key, naming, stayed, input_.texts, input_.titles, store_)) {
       map_.reused.emplace_back(kRegionNamesStage);
     }
   }
@@ -219,6 +232,7 @@ class MapRun {
     key["n_neighbors"] = std::to_string(knn.n_neighbors);
     key["metric"] = metric_name(knn.metric);
     key["seed"] = std::to_string(knn.seed);
+    if (knn.device != "cpu") key["device"] = knn.device;  // all pairs are looked at there
     return key;
   }
 

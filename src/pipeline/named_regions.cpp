@@ -14,6 +14,8 @@ namespace knowmap {
 namespace {
 
 constexpr const char* kNames = "names";
+constexpr const char* kStayed = "names_of_namer";
+constexpr const char* kNamer = "namer";
 constexpr const char* kCells = "cells";
 constexpr const char* kParents = "regions_of_cells";
 
@@ -54,7 +56,36 @@ StageResult encode_names(const std::vector<RegionLevel>& levels) {
   return result;
 }
 
+/// Takes away the names that stayed from a namer's.
+void forget_names(std::vector<RegionLevel>& levels, const StageResult& result) {
+  const auto* names = values<std::string>(result, kStayed);
+  if (names == nullptr) return;
+  const std::unordered_set<std::string_view> of_namer(names->begin(), names->end());
+  for (RegionLevel& level : levels) {
+    for (Region& region : level.regions) {
+      if (of_namer.contains(region.name)) region.name.clear();
+    }
+  }
+}
+
 }  // namespace
+
+StageResult with_stayed(StageResult regions, const EarlierRegions& earlier,
+                        const std::string& namer_key) {
+  if (earlier.by_namer.empty()) return regions;
+  regions[kStayed].shape = {earlier.by_namer.size()};
+  regions[kStayed].values = earlier.by_namer;
+  regions[kNamer].shape = {1};
+  regions[kNamer].values = std::vector<std::string>{namer_key};
+  return regions;
+}
+
+std::vector<std::string> stayed_names(const StageResult& regions, const std::string& namer_key) {
+  const auto* namer = values<std::string>(regions, kNamer);
+  const auto* names = values<std::string>(regions, kStayed);
+  if (namer == nullptr || names == nullptr || *namer != std::vector{namer_key}) return {};
+  return *names;
+}
 
 EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view format,
                                std::span<const std::uint64_t> text_hashes,
@@ -66,16 +97,24 @@ EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view fo
   if (of_format == before->second.end() || of_format->second != format) return {};
   const auto held = store.get_stage(kRegionsStage);
   const auto hashes = held ? texts_of(*held) : std::span<const std::int64_t>{};
-  if (hashes.empty() || are_same_texts(hashes, text_hashes)) return {};
-  EarlierRegions earlier{decode_regions(*held), rows_now(hashes, text_hashes), false,
-                         content_hash(before->second)};
+  if (!goes_on_from(before->second, hashes, text_hashes)) return {};
+  EarlierRegions earlier{
+      decode_regions(*held), rows_now(hashes, text_hashes), {}, content_hash(before->second)};
   for (const RegionLevel& level : earlier.levels) {
     if (level.assignment.size() != hashes.size()) return {};
   }
+  earlier.by_namer = stayed_names(*held, namer_key);
+  if (earlier.by_namer.empty()) forget_names(earlier.levels, *held);
+  const std::vector<RegionLevel> built_in = earlier.levels;
   for (const bool all_asked : {true, false}) {
     const Fingerprint key = names_key(before->second, namer_key, all_asked);
-    earlier.by_namer =
-        earlier.by_namer || set_names(earlier.levels, store.get_stage(kRegionNamesStage, key));
+    if (set_names(earlier.levels, store.get_stage(kRegionNamesStage, key))) break;
+  }
+  for (std::size_t l = 0; l < built_in.size(); ++l) {
+    for (std::size_t r = 0; r < built_in[l].regions.size(); ++r) {
+      const std::string& name = earlier.levels[l].regions[r].name;
+      if (name != built_in[l].regions[r].name) earlier.by_namer.push_back(name);
+    }
   }
   return earlier;
 }
@@ -113,7 +152,7 @@ RegionLevel decode_grid(const StageResult& result) {
 }
 
 bool name_by_namer(std::vector<RegionLevel>& levels, const Fingerprint& regions_key,
-                   const RegionNaming& naming, const EarlierRegions& earlier,
+                   const RegionNaming& naming, std::span<const std::string> stayed,
                    std::span<const std::string_view> texts,
                    std::span<const std::string_view> titles, CheckpointStore& store) {
   const Fingerprint whole = names_key(regions_key, naming.key, true);
@@ -130,12 +169,7 @@ bool name_by_namer(std::vector<RegionLevel>& levels, const Fingerprint& regions_
     return held;
   }
   // What stands already: names that stayed, and answers to an earlier run.
-  std::unordered_set<std::string> settled;
-  if (earlier.by_namer) {
-    for (const RegionLevel& level : earlier.levels) {
-      for (const Region& region : level.regions) settled.insert(region.name);
-    }
-  }
+  std::unordered_set<std::string> settled(stayed.begin(), stayed.end());
   if (held) {
     for (std::size_t l = 0; l < levels.size(); ++l) {
       for (std::size_t r = 0; r < levels[l].regions.size(); ++r) {

@@ -209,6 +209,43 @@ void place_among_neighbors(Matrix& places, const SparseGraph& graph) {
   }
 }
 
+void turn_back(Matrix& map, MatrixView<const float> places) {
+  const auto dims = static_cast<Eigen::Index>(map.cols());
+  std::vector<std::size_t> both;
+  for (std::size_t i = 0; i < map.rows(); ++i) {
+    bool has = true;
+    for (std::size_t d = 0; d < map.cols(); ++d) {
+      has = has && !std::isnan(map(i, d)) && !std::isnan(places(i, d));
+    }
+    if (has) both.push_back(i);
+  }
+  if (both.empty()) return;
+  const auto row = [&](const float* from) {
+    return Eigen::Map<const Eigen::RowVectorXf>(from, dims).cast<double>().eval();
+  };
+  Eigen::RowVectorXd here = Eigen::RowVectorXd::Zero(dims);
+  Eigen::RowVectorXd there = here;
+  for (const std::size_t i : both) {
+    here += row(map.row(i));
+    there += row(places.row(i));
+  }
+  here /= static_cast<double>(both.size());
+  there /= static_cast<double>(both.size());
+  Eigen::MatrixXd together = Eigen::MatrixXd::Zero(dims, dims);
+  for (const std::size_t i : both) {
+    together += (row(map.row(i)) - here).transpose() * (row(places.row(i)) - there);
+  }
+  const Eigen::JacobiSVD<Eigen::MatrixXd> svd(together, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  Eigen::MatrixXd mirror = Eigen::MatrixXd::Identity(dims, dims);
+  if ((svd.matrixU() * svd.matrixV().transpose()).determinant() < 0)
+    mirror(dims - 1, dims - 1) = -1;
+  const Eigen::MatrixXd turn = svd.matrixU() * mirror * svd.matrixV().transpose();
+  for (std::size_t i = 0; i < map.rows(); ++i) {
+    const Eigen::RowVectorXf placed = ((row(map.row(i)) - here) * turn + there).cast<float>();
+    for (std::size_t d = 0; d < map.cols(); ++d) map(i, d) = placed(static_cast<Eigen::Index>(d));
+  }
+}
+
 void fit_to_box(Matrix& start) {
   for (std::size_t d = 0; d < start.cols(); ++d) {
     float least = start(0, d);

@@ -30,6 +30,10 @@ void part_equal_places(Matrix& start, std::uint64_t seed);
 /// to from a row with a place begin beside the map, each group of them at a point of its own.
 void place_among_neighbors(Matrix& places, const SparseGraph& graph);
 
+/// Shifts and turns a map as a whole so that its rows come as near as they can to `places`, rows
+/// with NaN in either left aside (Kabsch 1976). A layout drifts, and no distance in it changes.
+void turn_back(Matrix& map, MatrixView<const float> places);
+
 /// Shifts and scales each column to [0, 10].
 void fit_to_box(Matrix& start);
 

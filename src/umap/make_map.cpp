@@ -138,6 +138,10 @@ MapResult make_map(const MapInput& input, const UmapOptions& options, Workers& w
   if (n == 1) {
     result.embedding = Matrix(1, options.n_components, 0.0f);
     result.init_used = "random (a single row)";
+    if (input.go_on && std::isfinite(input.initial.data[0])) {
+      std::copy_n(input.initial.data, options.n_components, result.embedding.data());
+      result.init_used = "given";
+    }
     if (options.output_dens) result.radii = Matrix(1, 2, 0.0f);
     return result;
   }
@@ -204,6 +208,7 @@ MapResult make_map(const MapInput& input, const UmapOptions& options, Workers& w
     result.embedding = std::move(layout).take();
   }
   monitor.finish();
+  if (input.go_on) turn_back(result.embedding, input.initial);
   if (!options.snapshot_epochs.empty()) result.snapshots.push_back(result.embedding.clone());
   if (options.output_dens) {
     const std::vector<float> there = map_radii(result.embedding, input.columns, options, workers);

@@ -267,6 +267,7 @@ const Matrix& UmapProjector::fit(const UmapData& data) {
 const Matrix& UmapProjector::embedding() const {
   return impl_->leveled.empty() ? impl_->placed : impl_->leveled;
 }
+const Matrix& UmapProjector::unleveled() const { return impl_->placed; }
 const std::vector<Matrix>& UmapProjector::snapshots() const { return impl_->snapshots; }
 const Matrix& UmapProjector::radii() const { return impl_->radii; }
 UmapGraphView UmapProjector::graph() const {

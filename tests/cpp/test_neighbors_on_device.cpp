@@ -1,5 +1,5 @@
-// The search on a device, run on libtorch's CPU device: what the CPU's own kernels find, to the bit,
-// however the tiles lie, and with failures where a device has no room.
+// The search on a device, run on libtorch's CPU device: what the CPU's own kernels find, to the
+// bit, however the tiles lie, and with failures where a device has no room.
 
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
@@ -92,6 +92,20 @@ TEST_F(OnDevice, FewRows) {
   EXPECT_EQ(neighbors::query_on_device(x_, MatrixView<const float>{}, options_, c10::kCPU, workers_)
                 .size(),
             0u);
+}
+
+TEST_F(OnDevice, OfEquallyNearRowsAnyWillDo) {
+  const Matrix few = clouds(20, 33);
+  for (std::size_t i = 0; i < 700; ++i) std::copy_n(few.row(i % 20), 33, x_.row(i));
+  const KnnGraph truth = exact();
+  DeviceTiles tiles;
+  tiles.queries = 128;
+  tiles.data = 96;
+  const KnnGraph found = graph(tiles);
+  EXPECT_EQ(std::memcmp(found.distances.data(), truth.distances.data(),
+                        truth.distances.size() * sizeof(float)),
+            0);
+  EXPECT_TRUE(same(found, graph(tiles)));
 }
 
 TEST_F(OnDevice, ATileWithoutRoomIsMadeSmaller) {

@@ -490,6 +490,31 @@ TEST(Regions, TheMapIsDividedAsBefore) {
   EXPECT_EQ(names_of(told[0]), names_of(top));
 }
 
+TEST(Regions, EarlierLevelsThatAreNotNestedGuideToo) {
+  const Collection c = planted(600, kNouns.size(), english);
+  const auto alone = c.name(sized({3, 6}));
+  auto earlier = alone;
+  for (std::size_t i = 0; i < 600; ++i) {  // two regions in halves that the map does not part
+    if (earlier[1].assignment[i] == 0 && c.map(i, 0) > c.map(0, 0)) earlier[1].assignment[i] = 1;
+  }
+  RegionOptions options = sized({3, 6});
+  for (Region& region : earlier[1].regions) region.parent = -1;
+  options.earlier = earlier;
+  EXPECT_EQ(c.name(options)[0].assignment, alone[0].assignment);
+  // Rows that are all gone, and rows in no region, guide nothing.
+  const std::vector<std::int64_t> gone(600, -1);
+  options.earlier_rows = gone;
+  auto told = c.name(options);
+  ASSERT_EQ(told.size(), alone.size());
+  EXPECT_EQ(told[0].assignment, alone[0].assignment);
+  for (RegionLevel& level : earlier) level.assignment.assign(600, -1);
+  options.earlier = earlier;
+  options.earlier_rows = {};
+  told = c.name(options);
+  ASSERT_EQ(told.size(), alone.size());
+  EXPECT_EQ(told[1].assignment, alone[1].assignment);
+}
+
 TEST(Regions, NewGroundMakesNewRegions) {
   // Of six subjects the earlier map had four; the others come with as many articles each.
   const Collection c = planted(1200, kNouns.size(), english);

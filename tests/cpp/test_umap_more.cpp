@@ -513,6 +513,11 @@ TEST(Umap, AMapGoesOnFromEarlierPlaces) {
         0);
   }
 
+  UmapData one;
+  one.rows = all.view().slice(0, 1);
+  one.earlier = after.view().slice(7, 8);
+  EXPECT_EQ(UmapProjector(o).fit(one)(0, 1), after(7, 1));
+
   const auto refused = [&](const UmapData& wrong) {
     EXPECT_THROW(UmapProjector(o).fit(wrong), std::invalid_argument);
   };
@@ -524,6 +529,33 @@ TEST(Umap, AMapGoesOnFromEarlierPlaces) {
   refused(few);
   earlier(3, 1) = std::numeric_limits<float>::infinity();
   refused(data);
+}
+
+TEST(Umap, AMapIsTurnedBackToWhereItWas) {
+  const Matrix places = clouds(200, 2, 4, 3);
+  Matrix map(200, 2);
+  for (std::size_t i = 0; i < 200; ++i) {  // turned by a right angle, and shifted
+    map(i, 0) = 7 - places(i, 1);
+    map(i, 1) = places(i, 0) - 3;
+  }
+  Matrix earlier = places.clone();
+  earlier(5, 0) = std::numeric_limits<float>::quiet_NaN();
+  map(9, 1) = std::numeric_limits<float>::quiet_NaN();
+  umap::turn_back(map, earlier);
+  for (std::size_t i = 0; i < 200; ++i) {
+    if (i == 9) continue;
+    EXPECT_NEAR(map(i, 0), places(i, 0), 1e-4) << i;
+    EXPECT_NEAR(map(i, 1), places(i, 1), 1e-4) << i;
+  }
+  // Mirrored it is another map, and is not mirrored back.
+  Matrix mirrored = places.clone();
+  for (std::size_t i = 0; i < 200; ++i) mirrored(i, 0) = -mirrored(i, 0);
+  const double was = std::hypot(static_cast<double>(mirrored(0, 0) - mirrored(1, 0)),
+                                static_cast<double>(mirrored(0, 1) - mirrored(1, 1)));
+  umap::turn_back(mirrored, places);
+  EXPECT_NEAR(std::hypot(static_cast<double>(mirrored(0, 0) - mirrored(1, 0)),
+                         static_cast<double>(mirrored(0, 1) - mirrored(1, 1))),
+              was, 1e-4);
 }
 
 TEST(Umap, RowsWithoutAPlaceBeginAmongTheirNeighbours) {

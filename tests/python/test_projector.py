@@ -233,6 +233,8 @@ def test_going_on_from_earlier_places(blobs):
     np.testing.assert_array_equal(second.embedding_, km.UMAP(random_state=3).fit_transform(X, earlier=earlier))
     with pytest.raises(ValueError, match=r"earlier places have the shape \(300, 2\), not \(400, 2\)"):
         km.UMAP().fit(X, earlier=earlier[:300])
+    with pytest.raises(ValueError, match=r"earlier places have the shape \(0, 2\)"):
+        km.UMAP().fit(X, earlier=earlier[:0])
     earlier[7, 1] = np.inf
     with pytest.raises(ValueError, match="earlier places: row 7"):
         km.UMAP().fit(X, earlier=earlier)

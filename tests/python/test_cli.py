@@ -482,9 +482,9 @@ with heard_at_once(130):
 
 
 def test_ctrl_c_is_answered_at_once_and_the_store_goes_on(sample, tmp_path):
-    # Texts that end in many blanks count as long where units are cut and cost little: a unit is 128 rows, committed
-    # in halves. There are enough of them for some seconds, so that the first commit is never the last. A slow disk may take as long for it,
-    # so its beginning is waited for: what was begun is ended.
+    # Texts that end in many blanks count as long where units are cut and cost little: a unit is 128 rows, committed in
+    # halves. There are enough of them for some seconds, so that the first commit is never the last. A slow disk may
+    # take as long for it, so its beginning is waited for: what was begun is ended.
     articles = [{**a, "extract": f"{a['title']} {a['extract'][:40]}".ljust(2048)} for a in sample] * 30
     source = write_articles(tmp_path / "many.jsonl", articles, length=2048)
     out = tmp_path / "wiki.km"

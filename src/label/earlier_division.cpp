@@ -1,7 +1,8 @@
 #include "label/earlier_division.hpp"
 
 #include <algorithm>
-#include <utility>
+
+#include "label/region_parts.hpp"
 
 namespace knowmap::label {
 
@@ -38,40 +39,22 @@ EarlierDivision carry_over(std::span<const RegionLevel> earlier, std::span<const
   EarlierDivision division;
   division.levels = earlier.size();
   division.region_of.assign(basins.count * division.levels, -1);
-  std::vector<std::size_t> size(basins.count, 0);
-  for (const std::int32_t basin : basins.of_row) ++size[static_cast<std::size_t>(basin)];
-
+  const Groups groups(basins.of_row, basins.count);
   bool any = false;
-  std::vector<std::pair<std::int32_t, std::int32_t>> seen;  // basin, earlier region
+  std::vector<std::int32_t> region_of_row;
   for (std::size_t l = 0; l < division.levels; ++l) {
     const std::vector<std::int32_t>& assignment = earlier[l].assignment;
-    seen.clear();
-    seen.reserve(assignment.size());
+    region_of_row.assign(basins.of_row.size(), -1);
     for (std::size_t i = 0; i < assignment.size(); ++i) {
       const std::int64_t row = rows.empty() ? static_cast<std::int64_t>(i) : rows[i];
-      if (row < 0 || assignment[i] < 0) continue;
-      seen.emplace_back(basins.of_row[static_cast<std::size_t>(row)], assignment[i]);
+      if (row >= 0) region_of_row[static_cast<std::size_t>(row)] = assignment[i];
     }
-    std::sort(seen.begin(), seen.end());
-    for (std::size_t begin = 0; begin < seen.size();) {
-      const std::int32_t basin = seen[begin].first;
-      std::size_t end = begin;
-      std::size_t most = 0;
-      std::int32_t region = -1;  // the lower number on a tie
-      while (end < seen.size() && seen[end].first == basin) {
-        const std::size_t run = end;
-        while (end < seen.size() && seen[end] == seen[run]) ++end;
-        if (end - run > most) {
-          most = end - run;
-          region = seen[run].second;
-        }
-      }
-      const auto at = static_cast<std::size_t>(basin);
-      if (static_cast<double>(end - begin) >= kLeastEarlier * static_cast<double>(size[at])) {
-        division.region_of[at * division.levels + l] = region;
-        any = true;
-      }
-      begin = end;
+    const std::vector<Majority> of_basin = majorities(groups, region_of_row);
+    for (std::size_t b = 0; b < basins.count; ++b) {
+      const auto size = static_cast<double>(groups.of(b).size());
+      if (static_cast<double>(of_basin[b].in_any) < kLeastEarlier * size) continue;
+      division.region_of[b * division.levels + l] = of_basin[b].region;
+      any = any || of_basin[b].region >= 0;
     }
   }
   return any ? division : EarlierDivision{};

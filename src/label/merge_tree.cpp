@@ -221,7 +221,7 @@ class Growth {
   double new_rows() const { return new_rows_; }
   double earlier_rows() const { return earlier_rows_; }
 
-  /// The next pair of which neither is new, nor both of turns after `last`.
+  /// The next pair of those that are small or not new, unless its turn comes after `last`.
   std::optional<Edge> known(std::size_t last) {
     const Edge* top = top_of(known_);
     return top != nullptr && top->turn <= last ? std::optional(*top) : std::nullopt;
@@ -354,8 +354,7 @@ MergeTree::MergeTree(const Basins& basins, MatrixView<const float> map,
     // until they are about as large as those.
     std::size_t level = whole_.size();
     while (growth.left() > 1 || level > 0) {
-      std::optional<Edge> next =
-          growth.known(level > 0 ? kBig + whole_.size() - level : kBig + whole_.size());
+      std::optional<Edge> next = growth.known(kBig + whole_.size() - level);
       if (level > 0 && !next) {
         const auto known = static_cast<double>(growth.left() - growth.new_regions());
         const double due =

@@ -76,6 +76,32 @@ std::pair<float, float> place_name(std::span<const std::int32_t> rows,
   return {map(nearest, 0), map(nearest, 1)};
 }
 
+std::vector<Majority> majorities(const Groups& groups,
+                                 std::span<const std::int32_t> region_of_row) {
+  std::vector<Majority> found(groups.size());
+  std::vector<std::int32_t> in;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    in.clear();
+    for (const std::int32_t row : groups.of(g)) {
+      const std::int32_t region = region_of_row[static_cast<std::size_t>(row)];
+      if (region >= 0) in.push_back(region);
+    }
+    found[g].in_any = in.size();
+    std::sort(in.begin(), in.end());
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < in.size();) {
+      std::size_t end = i;
+      while (end < in.size() && in[end] == in[i]) ++end;
+      if (end - i > most) {
+        most = end - i;
+        found[g].region = in[i];
+      }
+      i = end;
+    }
+  }
+  return found;
+}
+
 std::vector<std::vector<std::int64_t>> typical_rows(const Groups& groups,
                                                     MatrixView<const float> map,
                                                     MatrixView<const float> embedding,

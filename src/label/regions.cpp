@@ -191,31 +191,6 @@ RegionLevel cut_grid(MatrixView<const float> map, std::size_t rows, std::size_t 
   return level;
 }
 
-/// Each region's parent: where most of its rows lie in `above`, the lower number
-/// on a tie.
-void find_parents(RegionLevel& level, const RegionLevel& above) {
-  const Groups groups(level.assignment, level.regions.size());
-  std::vector<std::int32_t> in;
-  for (std::size_t r = 0; r < groups.size(); ++r) {
-    in.clear();
-    for (const std::int32_t row : groups.of(r)) {
-      const std::int32_t region = above.assignment[static_cast<std::size_t>(row)];
-      if (region >= 0) in.push_back(region);
-    }
-    std::sort(in.begin(), in.end());
-    std::size_t most = 0;
-    for (std::size_t i = 0; i < in.size();) {
-      std::size_t end = i;
-      while (end < in.size() && in[end] == in[i]) ++end;
-      if (end - i > most) {
-        most = end - i;
-        level.regions[r].parent = in[i];
-      }
-      i = end;
-    }
-  }
-}
-
 /// Of each cell the names of the regions that it lies in, folded. `levels` are whole:
 /// the cell's parent is one of the last of them.
 std::vector<std::vector<std::string>> names_above(const RegionLevel& grid,
@@ -339,7 +314,11 @@ RegionLevel name_grid(MatrixView<const float> map, MatrixView<const float> embed
   Monitor monitor(options.progress, "label", 3 * map.rows, "rows");
   std::vector<RegionLevel> grid(1);
   grid[0] = cut_grid(map, rows, columns);
-  if (!levels.empty()) find_parents(grid[0], levels.back());
+  if (!levels.empty()) {
+    const Groups cells(grid[0].assignment, grid[0].regions.size());
+    const auto above = label::majorities(cells, levels.back().assignment);
+    for (std::size_t c = 0; c < above.size(); ++c) grid[0].regions[c].parent = above[c].region;
+  }
   describe(grid, map, embedding, texts, titles, options, workers, monitor, levels);
   monitor.finish();
   return std::move(grid[0]);

@@ -135,7 +135,7 @@ class DeviceSearch {
     }
   }
 
-  /// The rows [begin, end) of what `row_at` gives, brought into form and to the device.
+  /// Rows [begin, end), brought into form and to the device.
   Block upload(const RowReader& rows, std::size_t begin, std::size_t end) {
     const auto count = static_cast<std::int64_t>(end - begin);
     const auto dims = static_cast<std::int64_t>(scoring_.dims());

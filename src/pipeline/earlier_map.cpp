@@ -27,6 +27,20 @@ std::vector<std::size_t> by_text(std::span<const Hash> hashes) {
   return order;
 }
 
+std::vector<std::int64_t> rows_now(std::span<const std::int64_t> before,
+                                   std::span<const std::uint64_t> now) {
+  std::vector<std::int64_t> rows(before.size(), -1);
+  const std::vector<std::size_t> then = by_text(before);
+  const std::vector<std::size_t> today = by_text(now);
+  auto at = today.begin();
+  for (const std::size_t row : then) {
+    const auto text = static_cast<std::uint64_t>(before[row]);
+    while (at != today.end() && now[*at] < text) ++at;
+    if (at != today.end() && now[*at] == text) rows[row] = static_cast<std::int64_t>(*at++);
+  }
+  return rows;
+}
+
 Fingerprint without(Fingerprint key, std::initializer_list<const char*> names) {
   for (const char* name : names) key.erase(name);
   return key;
@@ -48,29 +62,17 @@ std::span<const std::int64_t> texts_of(const StageResult& result) {
   return texts == nullptr ? std::span<const std::int64_t>{} : *texts;
 }
 
-bool goes_on_from(const Fingerprint& before_key, std::span<const std::int64_t> before,
-                  std::span<const std::uint64_t> now) {
-  if (before.empty()) return false;
+std::optional<std::vector<std::int64_t>> rows_to_go_on_from(const Fingerprint& before_key,
+                                                            std::span<const std::int64_t> before,
+                                                            std::span<const std::uint64_t> now) {
+  if (before.empty()) return std::nullopt;
   const bool same = std::equal(
       before.begin(), before.end(), now.begin(), now.end(),
       [](std::int64_t a, std::uint64_t b) { return static_cast<std::uint64_t>(a) == b; });
-  if (same) return before_key.contains(kGoesOnFrom);
-  const std::vector<std::int64_t> rows = rows_now(before, now);
-  const auto gone = std::count(rows.begin(), rows.end(), -1);
-  return 2 * (rows.size() - static_cast<std::size_t>(gone)) >= now.size();
-}
-
-std::vector<std::int64_t> rows_now(std::span<const std::int64_t> before,
-                                   std::span<const std::uint64_t> now) {
-  std::vector<std::int64_t> rows(before.size(), -1);
-  const std::vector<std::size_t> then = by_text(before);
-  const std::vector<std::size_t> today = by_text(now);
-  auto at = today.begin();
-  for (const std::size_t row : then) {
-    const auto text = static_cast<std::uint64_t>(before[row]);
-    while (at != today.end() && now[*at] < text) ++at;
-    if (at != today.end() && now[*at] == text) rows[row] = static_cast<std::int64_t>(*at++);
-  }
+  if (same && !before_key.contains(kGoesOnFrom)) return std::nullopt;
+  std::vector<std::int64_t> rows = rows_now(before, now);
+  const auto gone = static_cast<std::size_t>(std::count(rows.begin(), rows.end(), -1));
+  if (2 * (rows.size() - gone) < now.size()) return std::nullopt;
   return rows;
 }
 
@@ -96,7 +98,8 @@ std::optional<EarlierMap> earlier_map(const CheckpointStore& store, const Finger
   if (options(before->second) != options(key)) return std::nullopt;
   const auto held = store.get_stage("layout");
   const auto hashes = held ? texts_of(*held) : std::span<const std::int64_t>{};
-  if (!goes_on_from(before->second, hashes, text_hashes)) return std::nullopt;
+  const auto rows = rows_to_go_on_from(before->second, hashes, text_hashes);
+  if (!rows) return std::nullopt;
   const auto unleveled = held->find(kUnleveled);
   const Matrix then = decode_coordinates(
       unleveled == held->end() ? *held : StageResult{{"coordinates", unleveled->second}});
@@ -104,10 +107,10 @@ std::optional<EarlierMap> earlier_map(const CheckpointStore& store, const Finger
 
   EarlierMap map{Matrix(text_hashes.size(), then.cols(), std::numeric_limits<float>::quiet_NaN()),
                  content_hash(before->second)};
-  const std::vector<std::int64_t> rows = rows_now(hashes, text_hashes);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < 0) continue;
-    std::copy_n(then.row(i), then.cols(), map.places.row(static_cast<std::size_t>(rows[i])));
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    const std::int64_t row = (*rows)[i];
+    if (row >= 0)
+      std::copy_n(then.row(i), then.cols(), map.places.row(static_cast<std::size_t>(row)));
   }
   return map;
 }

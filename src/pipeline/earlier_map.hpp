@@ -22,16 +22,14 @@ inline constexpr const char* kGoesOnFrom = "goes_on_from";
 StageResult with_texts(StageResult result, std::span<const std::uint64_t> text_hashes);
 /// Those texts; none where they were not kept.
 std::span<const std::int64_t> texts_of(const StageResult& result);
-/// Whether what is made of the texts of today goes on from a result made of those of before. Not
-/// where they are the same, unless that one went on from another itself: then options changed
-/// since, and what stayed so far stays. Nor where fewer than half of today's are among
-/// those: too little would stay to be worth a start that is not the best.
-bool goes_on_from(const Fingerprint& before_key, std::span<const std::int64_t> before,
-                  std::span<const std::uint64_t> now);
-/// The number that each earlier row has now, -1 = its text is gone. Of equal texts the
-/// first is the first again.
-std::vector<std::int64_t> rows_now(std::span<const std::int64_t> before,
-                                   std::span<const std::uint64_t> now);
+/// The number that each row of an earlier result has now, -1 = its text is gone (of equal texts the
+/// first is the first again), where what is made of the texts of today goes on from that one.
+/// Nothing where the texts are the same, unless that one went on from another itself: then
+/// options changed since, and what stayed so far stays. Nor where fewer than half of today's
+/// are among those: too little would stay to be worth a start that is not the best.
+std::optional<std::vector<std::int64_t>> rows_to_go_on_from(const Fingerprint& before_key,
+                                                            std::span<const std::int64_t> before,
+                                                            std::span<const std::uint64_t> now);
 
 /// The whole key of a stage's held result, where it was made from `key`, whatever it goes on
 /// from; with `anew`, only where it goes on from nothing. Else nothing.
@@ -46,7 +44,7 @@ struct EarlierMap {
   std::string hash;  ///< of what it was made from, for `kGoesOnFrom`
 };
 /// The held layout, carried over to the texts of today. Nothing where it was laid out
-/// otherwise than `key` says, or is none to go on from (`goes_on_from`).
+/// otherwise than `key` says, or is none to go on from (`rows_to_go_on_from`).
 std::optional<EarlierMap> earlier_map(const CheckpointStore& store, const Fingerprint& key,
                                       std::span<const std::uint64_t> text_hashes);
 

@@ -97,9 +97,9 @@ EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view fo
   if (of_format == before->second.end() || of_format->second != format) return {};
   const auto held = store.get_stage(kRegionsStage);
   const auto hashes = held ? texts_of(*held) : std::span<const std::int64_t>{};
-  if (!goes_on_from(before->second, hashes, text_hashes)) return {};
-  EarlierRegions earlier{
-      decode_regions(*held), rows_now(hashes, text_hashes), {}, content_hash(before->second)};
+  auto rows = rows_to_go_on_from(before->second, hashes, text_hashes);
+  if (!rows) return {};
+  EarlierRegions earlier{decode_regions(*held), *std::move(rows), {}, content_hash(before->second)};
   for (const RegionLevel& level : earlier.levels) {
     if (level.assignment.size() != hashes.size()) return {};
   }

@@ -27,7 +27,8 @@ struct EarlierRegions {
   std::string hash;  ///< of what they were made from, for `kGoesOnFrom`
 };
 
-/// Nothing where the store holds none, of another format, or none to go on from (`goes_on_from`).
+/// Nothing where the store holds none, of another format, or none to go on from
+/// (`rows_to_go_on_from`).
 /// `namer_key`: names that a namer of this key gave count; regions that had another's have none.
 EarlierRegions earlier_regions(const CheckpointStore& store, std::string_view format,
                                std::span<const std::uint64_t> text_hashes,

@@ -110,11 +110,6 @@ class Backend {
   virtual at::ScalarType dtype() const = 0;
   /// What products' weights are held in.
   virtual at::ScalarType weight_dtype() const { return dtype(); }
-  /// `embed` rounds its rows up to a multiple of this, the last token's row again
-  /// and again at the end; the other operations keep them. So products come in
-  /// few sizes, for each of which oneDNN makes and keeps a kernel, and who looks
-  /// at their rows sees none that no token has.
-  virtual std::int64_t row_multiple() const { return 1; }
 
   /// A weight of the file, on the CPU, in the form that norms and the embedding's
   /// smaller tables take.
@@ -125,7 +120,7 @@ class Backend {
   /// is none or gelu, `number` the product's place in the model's order.
   virtual std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                          Activation activation, std::size_t number) const = 0;
-  /// (tokens rounded up, dim): word · scale + position + type, normalised.
+  /// (tokens, dim): word · scale + position + type, normalised.
   virtual at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const = 0;
   /// Cosines and sines of the positions before `length`, for `turn_heads`.
   at::Tensor rotary_table(const Rope& rope, std::int64_t length) const;
@@ -154,8 +149,8 @@ class Backend {
 
 /// libtorch's own operators, on any device.
 std::unique_ptr<Backend> make_generic_backend(at::Device device, at::ScalarType dtype);
-/// Prepacked oneDNN linears and our kernels, on the CPU; float32, bfloat16, or
-/// float16: products' weights held so, arithmetic and activations in float32.
+/// Our kernels, and prepacked oneDNN linears where these are faster, on the CPU; float32, bfloat16,
+/// or float16: products' weights held so, arithmetic and activations in float32.
 std::unique_ptr<Backend> make_cpu_backend(at::ScalarType dtype);
 /// The same in float32; what goes through the products is noted in `sizes`, which
 /// has a place for each and outlives the backend.

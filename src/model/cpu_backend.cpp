@@ -17,23 +17,14 @@
 #include "model/packed_linear.hpp"
 #include "model/positions.hpp"
 #include "model/row_kernels.hpp"
+#include "model/tiled_linear.hpp"
 #include "support/isa.hpp"
 
 namespace knowmap {
 
 namespace {
 
-constexpr std::int64_t kRowMultiple = 16;
 constexpr std::int64_t kGatheredRows = 256;
-
-/// Rows from `first` on become like the one before them.
-void repeat_row_before(at::Tensor& x, std::int64_t first) {
-  const std::int64_t step = x.stride(0) * x.element_size();
-  for (std::int64_t i = first; i < x.size(0); ++i) {
-    char* row = static_cast<char*>(x.data_ptr()) + i * step;
-    std::memcpy(row, row - step, static_cast<std::size_t>(x.size(1) * x.element_size()));
-  }
-}
 
 template <class T>
 constexpr at::ScalarType kDtype = at::kFloat;
@@ -108,7 +99,6 @@ class CpuBackend final : public Backend {
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
   at::ScalarType weight_dtype() const override { return half_weights_ ? at::kHalf : dtype(); }
-  std::int64_t row_multiple() const override { return kRowMultiple; }
 
   // Tables and norms stay float32, where they are: mostly in the mapped file.
   at::Tensor keep(const at::Tensor& weight) const override {
@@ -119,8 +109,7 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Linear> linear(const at::Tensor& weight, const at::Tensor& bias,
                                  Activation activation, std::size_t number) const override {
-    if (half_weights_) return make_half_linear(weight, bias, activation);
-    auto own = make_packed_linear(weight.to(dtype()), bias.to(dtype()), activation);
+    auto own = own_linear(weight, bias, activation);
     if (watched_ != nullptr) return make_watched_linear(std::move(own), watched_->at(number));
     if (switchable_ == nullptr) return own;
     auto both = make_switchable_linear(
@@ -133,8 +122,7 @@ class CpuBackend final : public Backend {
   at::Tensor embed(const PackedTokens& tokens, const EmbeddingTables& tables) const override {
     const std::int64_t dim = tables.word.size(1);
     const std::int64_t n = tokens.tokens();
-    const std::int64_t padded = (n + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
-    at::Tensor out = at::empty({padded, dim}, dtype());
+    at::Tensor out = at::empty({n, dim}, dtype());
     const std::int32_t* ids = tokens.ids.data() + tokens.offsets.front();
     // The kernel reads float32 words where they lie; others are gathered first, so few
     // at a time that they take no memory worth a plan.
@@ -164,7 +152,6 @@ class CpuBackend final : public Backend {
           static_cast<float>(tables.norm.eps), static_cast<std::size_t>(dim),
           rows(out) + begin * dim);
     }
-    repeat_row_before(out, n);
     return out;
   }
 
@@ -225,7 +212,6 @@ class CpuBackend final : public Backend {
                            scratch.data_ptr<float>());
       }
     });
-    repeat_row_before(out, tokens.tokens());
   }
 
   void norm(const at::Tensor& x, const NormWeights& norm, at::Tensor& out) const override {
@@ -258,6 +244,14 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  std::unique_ptr<Linear> own_linear(const at::Tensor& weight, const at::Tensor& bias,
+                                     Activation activation) const {
+    if (half_weights_ || tiles_are_fast(dtype(), weight.size(1))) {
+      return make_tiled_linear(weight.to(weight_dtype()), bias, activation);
+    }
+    return make_packed_linear(weight.to(dtype()), bias.to(dtype()), activation);
+  }
+
   static at::Tensor gather(const at::Tensor& table, const std::int32_t* ids, std::int64_t n) {
     const at::Tensor index = at::from_blob(const_cast<std::int32_t*>(ids), {n}, at::kInt);
     return at::embedding(table, index);

@@ -1,6 +1,7 @@
 #include "model/cpu_kernels.hpp"
 #include "model/int8_kernels.hpp"
 #include "model/int8_linear.hpp"
+#include "model/tile_kernels.hpp"
 #include "support/isa.hpp"
 
 namespace knowmap {
@@ -15,6 +16,12 @@ struct Both {
 struct BothInt8 {
   const Int8Kernels<float>* float32;
   const Int8Kernels<BFloat16>* bfloat16;
+};
+
+struct AllTiles {
+  const TileKernels<float, float>* float32;
+  const TileKernels<float, Float16>* float16;
+  const TileKernels<BFloat16, BFloat16>* bfloat16;
 };
 
 #if defined(KNOWMAP_X86)
@@ -60,6 +67,26 @@ BothInt8 choose_int8() {
   }
 }
 
+AllTiles choose_tiles() {
+  switch (best_isa()) {
+#if defined(KNOWMAP_X86)
+    case Isa::avx512:
+      return {&avx512::kFloatTileKernels, &avx512::kHalfTileKernels,
+              has_bf16() ? &avx512bf16::kBFloat16TileKernels : &avx512::kBFloat16TileKernels};
+    case Isa::avx2:
+      return {&avx2::kFloatTileKernels, &avx2::kHalfTileKernels, &avx2::kBFloat16TileKernels};
+#endif
+    default:
+      return {&generic::kFloatTileKernels, &generic::kHalfTileKernels,
+              &generic::kBFloat16TileKernels};
+  }
+}
+
+const AllTiles& chosen_tiles() {
+  static const AllTiles all = choose_tiles();
+  return all;
+}
+
 const BothInt8& chosen_int8() {
   static const BothInt8 both = choose_int8();
   return both;
@@ -99,6 +126,21 @@ const Int8Kernels<float>& int8_kernels<float>() {
 template <>
 const Int8Kernels<BFloat16>& int8_kernels<BFloat16>() {
   return *chosen_int8().bfloat16;
+}
+
+template <>
+const TileKernels<float, float>& tile_kernels<float, float>() {
+  return *chosen_tiles().float32;
+}
+
+template <>
+const TileKernels<float, Float16>& tile_kernels<float, Float16>() {
+  return *chosen_tiles().float16;
+}
+
+template <>
+const TileKernels<BFloat16, BFloat16>& tile_kernels<BFloat16, BFloat16>() {
+  return *chosen_tiles().bfloat16;
 }
 
 }  // namespace knowmap

@@ -202,29 +202,6 @@ inline void copy_row(const T* from, size_t n, float factor, float* to) {
   for (size_t d = whole; d < n; ++d) to[d] = get(from + d) * factor;
 }
 
-// A square of kLanes x kLanes turned over its diagonal: in step s, lanes whose
-// bit s is set change places with the row that differs in that bit.
-template <int kStep>
-inline void transpose_step(Vec (&rows)[kLanes]) {
-  if constexpr (kStep < kLanes) {
-    IntVec low;
-    IntVec high;
-    for (int l = 0; l < kLanes; ++l) {
-      low[l] = (l & kStep) == 0 ? l : kLanes + l - kStep;
-      high[l] = (l & kStep) == 0 ? l + kStep : kLanes + l;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
-      if ((i & kStep) != 0) continue;
-      const Vec a = rows[i];
-      const Vec b = rows[i + kStep];
-      rows[i] = shuffle(a, b, low);
-      rows[i + kStep] = shuffle(a, b, high);
-    }
-    transpose_step<2 * kStep>(rows);
-  }
-}
-
 // keys_t[d][j] = key j's number d; columns from `length` to `padded` are 0.
 template <class T>
 inline void transpose_keys(const T* k, size_t stride, size_t length, size_t head_dim, float* keys_t,
@@ -238,7 +215,7 @@ inline void transpose_keys(const T* k, size_t stride, size_t length, size_t head
       for (int i = 0; i < kLanes; ++i) {
         square[i] = (size_t)i < real ? load(k + (j + (size_t)i) * stride + d) : Vec{};
       }
-      transpose_step<1>(square);
+      transpose(square);
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) store(keys_t + (d + (size_t)i) * padded + j, square[i]);
     }
@@ -351,7 +328,7 @@ inline void pair_keys(const BFloat16* k, size_t stride, size_t length, size_t he
       for (int i = 0; i < kLanes; ++i) {
         square[i] = (size_t)i < real ? load(k + (j + (size_t)i) * stride + d) : Vec{};
       }
-      transpose_step<1>(square);
+      transpose(square);
 #pragma GCC unroll 8
       for (int i = 0; i < kLanes; i += 2) {
         const UintVec pairs = join(square[i], square[i + 1]);

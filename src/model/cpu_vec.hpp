@@ -67,6 +67,7 @@ inline void put(BFloat16* p, float f) {
 }
 inline Vec splat(float f) { return f - Vec{}; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+inline Vec magnitude(Vec x) { return (Vec)((IntVec)x & 0x7fffffff); }
 
 // Lanes of a and b, numbered on from a's to b's. Clang's own builtin for it takes
 // constants only; it makes one of the loop.
@@ -79,6 +80,30 @@ inline Vec shuffle(Vec a, Vec b, IntVec from) {
   return __builtin_shuffle(a, b, from);
 #endif
 }
+
+// A square of kLanes x kLanes turned over its diagonal: in step s, lanes whose
+// bit s is set change places with the row that differs in that bit.
+template <int kStep>
+inline void transpose_step(Vec (&rows)[kLanes]) {
+  if constexpr (kStep < kLanes) {
+    IntVec low;
+    IntVec high;
+    for (int l = 0; l < kLanes; ++l) {
+      low[l] = (l & kStep) == 0 ? l : kLanes + l - kStep;
+      high[l] = (l & kStep) == 0 ? l + kStep : kLanes + l;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      if ((i & kStep) != 0) continue;
+      const Vec a = rows[i];
+      const Vec b = rows[i + kStep];
+      rows[i] = shuffle(a, b, low);
+      rows[i + kStep] = shuffle(a, b, high);
+    }
+    transpose_step<2 * kStep>(rows);
+  }
+}
+inline void transpose(Vec (&square)[kLanes]) { transpose_step<1>(square); }
 
 // The other half's lanes beside each lane's own, for folding a vector in
 // log2(kLanes) steps, in one order on every call.
@@ -143,6 +168,36 @@ inline Vec gelu_roughly(Vec x) {
   p = p * u - 6.641059586e-02f;
   p = p * u + 3.989227099e-01f;
   return x * (near * p + 0.5f);
+}
+
+// x Phi(x) to the last bits of float32. With q = |x| (1 - Phi(|x|)) it is x - q above
+// 0 and -q below; 1 - Phi(z) is e^(-z^2 / 2) times a polynomial in 1 / (1 + z / 4)
+// (the form of Hastings 1955; our coefficients: least squares weighted towards the
+// greatest error, 1.3e-8, and 1.3e-5 of what is left of it far out).
+inline Vec gelu(Vec x) {
+  const Vec z = magnitude(x);
+  const Vec t = 1.0f / (z * 0.25f + 1.0f);
+  Vec p = splat(-9.0271078590e-02f);
+  p = p * t + 3.3599245121e-01f;
+  p = p * t - 2.5737780002e-01f;
+  p = p * t + 2.7268283659e-01f;
+  p = p * t + 2.8825835398e-02f;
+  p = p * t + 1.1124557102e-01f;
+  p = p * t + 9.8902197734e-02f;
+  return max(x, Vec{}) - z * t * p * exp_negative(z * z * -0.5f);
+}
+
+// Those lanes of `v` whose columns, from `first` on, are among the first `columns`; `p` is
+// the place of the first lane.
+template <class T>
+inline void store_within(T* p, Vec v, size_t first, size_t columns) {
+  if (first + kLanes <= columns) {
+    store(p, v);
+  } else if (first < columns) {
+    T all[kLanes];
+    store(all, v);
+    memcpy(p, all, (columns - first) * sizeof(T));
+  }
 }
 
 }  // namespace

@@ -115,13 +115,14 @@ inline void quantize_group(VecAt at, OneAt one, size_t dim, uint8_t* out, float*
 }
 
 template <class T>
-void quantize(const T* x, size_t rows, size_t dim, const float* factors, const Int8Rows& q) {
+void quantize(const T* x, size_t stride, size_t rows, size_t dim, const float* factors,
+              const Int8Rows& q) {
   const size_t groups = int8_groups(dim);
   for (size_t i = 0; i < rows; ++i) {
     for (size_t g = 0; g < groups; ++g) {
       const size_t first = g * kInt8Group;
       const size_t width = dim - first < kInt8Group ? dim - first : kInt8Group;
-      const T* row = x + i * dim + first;
+      const T* row = x + i * stride + first;
       uint8_t* out = q.q + i * q.stride + first;
       float* scale = q.scale + i * groups + g;
       float* zero = q.zero + i * groups + g;
@@ -224,13 +225,7 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
         } else {
           const size_t first = column + (size_t)(c * kLanes);
           if (gelu) v = gelu_roughly(v);
-          if (first + kLanes <= w.out) {
-            store(y + row * w.out + first, v);
-          } else if (first < w.out) {
-            T all[kLanes];
-            store(all, v);
-            memcpy(y + row * w.out + first, all, (w.out - first) * sizeof(T));
-          }
+          store_within(y + row * w.out + first, v, first, w.out);
         }
       }
     }

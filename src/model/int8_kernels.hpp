@@ -38,9 +38,9 @@ struct Int8Weights {
 /// every instruction set gives the same ones; `T` is the format of rows outside.
 template <class T>
 struct Int8Kernels {
-  /// x (rows, dim), rows `dim` apart, times `factors` (dim; null for ones) → q.
-  void (*quantize)(const T* x, std::size_t rows, std::size_t dim, const float* factors,
-                   const Int8Rows& q);
+  /// x (rows, dim), rows `stride` apart, times `factors` (dim; null for ones) → q.
+  void (*quantize)(const T* x, std::size_t stride, std::size_t rows, std::size_t dim,
+                   const float* factors, const Int8Rows& q);
 
   /// Output channels with those that fill up the last block.
   std::size_t (*channels)(std::size_t out);

@@ -106,7 +106,8 @@ class Int8Linear final : public Linear {
     at::Tensor scales = at::empty({2, n, static_cast<std::int64_t>(groups_)}, at::kFloat);
     const Int8Rows q{bytes.data_ptr<std::uint8_t>(), stride_, scales.data_ptr<float>(),
                      scales.data_ptr<float>() + rows * groups_};
-    kernels_.quantize(static_cast<const T*>(x.const_data_ptr()), rows, in_,
+    kernels_.quantize(static_cast<const T*>(x.const_data_ptr()),
+                      static_cast<std::size_t>(x.stride(0)), rows, in_,
                       factors_.defined() ? factors_.const_data_ptr<float>() : nullptr, q);
     at::Tensor y = at::empty({n, static_cast<std::int64_t>(out_)}, x.options());
     kernels_.product(q, rows,

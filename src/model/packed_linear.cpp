@@ -51,8 +51,8 @@ const auto& linear_pointwise() {
 
 constexpr std::int64_t kRows = 256;  // for which weights are laid out
 
-/// Numbers of rows whose kernels are there from the start: any number is a sum of
-/// these, the last part filled up.
+/// Numbers of rows whose kernels are there from the start: any multiple of the last,
+/// and no others come, is a sum of these.
 constexpr std::array<std::int64_t, 3> kKernelRows = {256, 64, 16};
 
 /// oneDNN tells no cause. Where there is another than memory, the kernels of
@@ -62,8 +62,8 @@ bool lacks_kernel(const std::exception& error) {
          std::string_view::npos;
 }
 
-/// Numbers of rows, up to the most that go through together, for which one shape's
-/// kernels have been made.
+/// Numbers of rows, multiples of the last of `kKernelRows` up to the most that go through
+/// together, for which one shape's kernels have been made.
 class MadeKernels {
  public:
   bool has(std::int64_t rows) const {
@@ -77,8 +77,7 @@ class MadeKernels {
 
  private:
   static std::size_t place(std::int64_t rows) {
-    const std::int64_t step = kKernelRows.back();
-    return rows % step == 0 ? static_cast<std::size_t>(rows / step) : ~std::size_t{0};
+    return static_cast<std::size_t>(rows / kKernelRows.back());
   }
   std::array<std::atomic<bool>, 129> made_{};
 };
@@ -166,7 +165,7 @@ class PackedLinear final : public Linear {
   }
 
   at::Tensor operator()(const at::Tensor& x) const override {
-    at::Tensor y = product(x);
+    at::Tensor y = product(rounded_up(x)).narrow(0, 0, x.size(0));
     if (gelu_ && !fused_) {
       cpu_kernels<BFloat16>().gelu(static_cast<BFloat16*>(y.data_ptr()),
                                    static_cast<std::size_t>(y.numel()));
@@ -175,6 +174,17 @@ class PackedLinear final : public Linear {
   }
 
  private:
+  /// With rows of zeros up to a number of which there are few.
+  static at::Tensor rounded_up(const at::Tensor& x) {
+    const std::int64_t step = kKernelRows.back();
+    const std::int64_t more = (step - x.size(0) % step) % step;
+    if (more == 0) return x.contiguous();
+    at::Tensor filled = at::empty({x.size(0) + more, x.size(1)}, x.options());
+    filled.narrow(0, 0, x.size(0)).copy_(x);
+    filled.narrow(0, x.size(0), more).zero_();
+    return filled;
+  }
+
   at::Tensor product(const at::Tensor& x) const {
     const std::int64_t rows = x.size(0);
     if (!kernels_.has(rows) && !has_room(kMakeRoom)) return in_parts(x);
@@ -217,17 +227,9 @@ class PackedLinear final : public Linear {
     const std::int64_t n = x.size(0);
     at::Tensor y = at::empty({n, out_}, x.options());
     for (std::int64_t row = 0; row < n;) {
-      const std::int64_t left = n - row;
-      const auto fits = std::find_if(kKernelRows.begin(), kKernelRows.end(),
-                                     [&](std::int64_t rows) { return rows <= left; });
-      const std::int64_t rows = fits == kKernelRows.end() ? left : *fits;
-      at::Tensor part = x.narrow(0, row, rows);
-      if (fits == kKernelRows.end()) {
-        at::Tensor filled = at::zeros({kKernelRows.back(), x.size(1)}, x.options());
-        filled.narrow(0, 0, rows).copy_(part);
-        part = filled;
-      }
-      y.narrow(0, row, rows).copy_(whole(part).narrow(0, 0, rows));
+      const std::int64_t rows = *std::find_if(kKernelRows.begin(), kKernelRows.end(),
+                                              [&](std::int64_t fits) { return fits <= n - row; });
+      y.narrow(0, row, rows).copy_(whole(x.narrow(0, row, rows)));
       row += rows;
     }
     return y;
@@ -241,33 +243,11 @@ class PackedLinear final : public Linear {
   MadeKernels& kernels_;
 };
 
-class HalfLinear final : public Linear {
- public:
-  HalfLinear(const at::Tensor& weight, const at::Tensor& bias, Activation activation)
-      : weight_(weight.to(at::kHalf).contiguous()),
-        bias_(bias.to(at::kFloat)),
-        activation_(activation) {}
-
-  at::Tensor operator()(const at::Tensor& x) const override {
-    return PackedLinear(weight_.to(at::kFloat), bias_, activation_)(x);
-  }
-
- private:
-  at::Tensor weight_;
-  at::Tensor bias_;
-  Activation activation_;
-};
-
 }  // namespace
 
 std::unique_ptr<Linear> make_packed_linear(const at::Tensor& weight, const at::Tensor& bias,
                                            Activation activation) {
   return std::make_unique<PackedLinear>(weight, bias, activation);
-}
-
-std::unique_ptr<Linear> make_half_linear(const at::Tensor& weight, const at::Tensor& bias,
-                                         Activation activation) {
-  return std::make_unique<HalfLinear>(weight, bias, activation);
 }
 
 double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype) {

@@ -63,25 +63,10 @@ void add(T* x, const T* y, size_t n) {
 
 // --- activations -----------------------------------------------------------------
 
-inline Vec magnitude(Vec x) { return (Vec)((IntVec)x & 0x7fffffff); }
-
 // 1 / (1 + e^-x).
 inline Vec sigmoid(Vec x) {
   const Vec e = exp_negative(-magnitude(x));
   return (x >= 0.0f ? splat(1.0f) : e) / (1.0f + e);
-}
-
-// x Phi(x) by erf's approximation 7.1.26 of Abramowitz and Stegun: off by 1e-7 |x|.
-inline Vec gelu(Vec x) {
-  const Vec z = magnitude(x) * 0.70710678118654752f;
-  const Vec t = 1.0f / (1.0f + 0.3275911f * z);
-  Vec p = splat(1.061405429f);
-  p = p * t - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  const Vec tail = 0.5f * p * t * exp_negative(-z * z);  // 1 - Phi(|x|)
-  return x * (x >= 0.0f ? 1.0f - tail : tail);
 }
 
 template <Activation kActivation>

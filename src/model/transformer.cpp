@@ -21,14 +21,14 @@ namespace {
 // Attention's products are so much narrower than the feed-forward's that they
 // may have this many times its rows at once.
 constexpr std::int64_t kNarrowChunks = 4;
-// Products lose a tenth of their rate at so few rows, and more with fewer.
-constexpr std::int64_t kFewRows = 16;
+// Fewer rows than these take a thread as long: weights are read for all alike.
+constexpr std::int64_t kFewRows = 4;
 
 /// Rows that a thread takes at a time: `most`, fewer where others are to help.
 std::int64_t rows_at_a_time(const at::Tensor& x, std::int64_t most, const Team* team) {
   const std::int64_t threads = team == nullptr ? 1 : team->idle() + 1;
   const std::int64_t even = (x.size(0) + threads - 1) / threads;
-  return std::min(most, (even + kFewRows - 1) / kFewRows * kFewRows);
+  return std::min(most, std::max(even, kFewRows));
 }
 
 /// task(begin, end) over the rows of `x`, `most` at a time.
@@ -231,7 +231,7 @@ void Transformer::pass(const Layer& layer, Passage& passage, std::int64_t chunk_
   // From here to the end of the layer no row needs another.
   run_ranges(team, passage.x, chunk_rows, [&](std::int64_t begin, std::int64_t end) {
     at::Tensor rows = passage.x.slice(0, begin, end);
-    at::Tensor part = (*layer.attention_out)(context.slice(0, begin, end).contiguous());
+    at::Tensor part = (*layer.attention_out)(context.slice(0, begin, end));
     join(rows, part, layer.attention_norm_out);
     part.reset();
     feed_forward(layer, rows);

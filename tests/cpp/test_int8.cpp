@@ -63,7 +63,7 @@ Quantized quantize(const Int8Kernels<float>& kernels, const std::vector<float>& 
   out.scale.resize(rows * int8_groups(dim));
   out.zero.resize(rows * int8_groups(dim));
   out.view = {out.q.data(), stride, out.scale.data(), out.zero.data()};
-  kernels.quantize(x.data(), rows, dim, factors, out.view);
+  kernels.quantize(x.data(), dim, rows, dim, factors, out.view);
   return out;
 }
 

@@ -28,6 +28,13 @@ class Linear {
   virtual ~Linear() = default;
   /// x (rows, in) → (rows, out).
   virtual at::Tensor operator()(const at::Tensor& x) const = 0;
+  /// next(this(x)); what passes between the two need not be laid out where both know a
+  /// shorter way.
+  virtual at::Tensor then(const at::Tensor& x, const Linear& next) const {
+    return next((*this)(x));
+  }
+  /// What computes behind it: itself, or the form that was chosen.
+  virtual const Linear& form() const { return *this; }
 };
 
 /// How large each input channel of a product gets, (in) a product in the model's

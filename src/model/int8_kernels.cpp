@@ -114,6 +114,28 @@ inline void quantize_group(VecAt at, OneAt one, size_t dim, uint8_t* out, float*
   }
 }
 
+// Group g of row i, `x` being its first number; `factors` are the whole row's.
+template <class T>
+inline void quantize_row_group(const T* x, size_t width, const float* factors, const Int8Rows& q,
+                               size_t i, size_t g, size_t groups) {
+  const size_t first = g * kInt8Group;
+  uint8_t* out = q.q + i * q.stride + first;
+  float* scale = q.scale + i * groups + g;
+  float* zero = q.zero + i * groups + g;
+  if (factors == nullptr) {
+    quantize_group([=](size_t j) { return load(x + j); }, [=](size_t j) { return get(x + j); },
+                   width, out, scale, zero);
+  } else {
+    const float* f = factors + first;
+    quantize_group([=](size_t j) { return load(x + j) * load(f + j); },
+                   [=](size_t j) { return get(x + j) * f[j]; }, width, out, scale, zero);
+  }
+}
+
+inline void fill_up_row(const Int8Rows& q, size_t i, size_t dim) {
+  for (size_t j = dim; j < q.stride; ++j) q.q[i * q.stride + j] = 0;
+}
+
 template <class T>
 void quantize(const T* x, size_t stride, size_t rows, size_t dim, const float* factors,
               const Int8Rows& q) {
@@ -122,20 +144,9 @@ void quantize(const T* x, size_t stride, size_t rows, size_t dim, const float* f
     for (size_t g = 0; g < groups; ++g) {
       const size_t first = g * kInt8Group;
       const size_t width = dim - first < kInt8Group ? dim - first : kInt8Group;
-      const T* row = x + i * stride + first;
-      uint8_t* out = q.q + i * q.stride + first;
-      float* scale = q.scale + i * groups + g;
-      float* zero = q.zero + i * groups + g;
-      if (factors == nullptr) {
-        quantize_group([=](size_t j) { return load(row + j); },
-                       [=](size_t j) { return get(row + j); }, width, out, scale, zero);
-      } else {
-        const float* f = factors + first;
-        quantize_group([=](size_t j) { return load(row + j) * load(f + j); },
-                       [=](size_t j) { return get(row + j) * f[j]; }, width, out, scale, zero);
-      }
+      quantize_row_group(x + i * stride + first, width, factors, q, i, g, groups);
     }
-    for (size_t j = dim; j < q.stride; ++j) q.q[i * q.stride + j] = 0;
+    fill_up_row(q, i, dim);
   }
 }
 
@@ -189,10 +200,15 @@ inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t qua
   }
 }
 
-// A tile of y.
+// GCC 12 does not see that groups read what the one before them stored.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+// A tile of the product: its rows of x from `first_row` on, its columns from `column` on;
+// `y` is the place of its first number.
 template <int kRows, class T>
 inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size_t column,
-                 bool gelu, T* y) {
+                 bool gelu, T* y, size_t y_stride) {
   const size_t quads = up(w.in, kQuad) / kQuad;
   const size_t groups = int8_groups(w.in);
   const int8_t* panel = w.packed + column * quads * kQuad;
@@ -223,22 +239,70 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
         if (g + 1 < groups) {
           store(&so_far[i][c * kLanes], v);
         } else {
-          const size_t first = column + (size_t)(c * kLanes);
           if (gelu) v = gelu_roughly(v);
-          store_within(y + row * w.out + first, v, first, w.out);
+          store_within(y + (size_t)i * y_stride + c * kLanes, v, (size_t)(c * kLanes),
+                       w.out - column);
         }
       }
     }
   }
 }
 
+#pragma GCC diagnostic pop
+
+template <int kRows, class T>
+inline void tile_of(size_t count, const Int8Rows& x, size_t first_row, const Int8Weights& w,
+                    size_t column, bool gelu, T* y, size_t y_stride) {
+  if constexpr (kRows == 1) {
+    tile<1>(x, first_row, w, column, gelu, y, y_stride);
+  } else if (count == kRows) {
+    tile<kRows>(x, first_row, w, column, gelu, y, y_stride);
+  } else {
+    tile_of<kRows - 1>(count, x, first_row, w, column, gelu, y, y_stride);
+  }
+}
+
+// A panel's columns of some rows, in tiles as even as can be: a small one costs nearly as
+// much as a large one.
+template <class T>
+inline void panel_of(const Int8Rows& x, size_t first_row, size_t rows, const Int8Weights& w,
+                     size_t column, bool gelu, T* y, size_t y_stride) {
+  const size_t tiles = (rows + kTileRows - 1) / kTileRows;
+  for (size_t t = 0; t < tiles; ++t) {
+    const size_t first = t * rows / tiles;
+    tile_of<kTileRows>((t + 1) * rows / tiles - first, x, first_row + first, w, column, gelu,
+                       y + first * y_stride, y_stride);
+  }
+}
+
 template <class T>
 void product(const Int8Rows& x, size_t rows, const Int8Weights& w, bool gelu, T* y) {
   for (size_t column = 0; column < w.out; column += kPanel) {
-    size_t i = 0;
-    for (; i + kTileRows <= rows; i += kTileRows) tile<kTileRows>(x, i, w, column, gelu, y);
-    for (; i + 2 <= rows; i += 2) tile<2>(x, i, w, column, gelu, y);
-    for (; i < rows; ++i) tile<1>(x, i, w, column, gelu, y);
+    panel_of(x, 0, rows, w, column, gelu, y + column, w.out);
+  }
+}
+
+// Rows whose results are brought to 8 bits while they lie in the cache.
+constexpr size_t kFusedRows = 48;
+static_assert(kInt8Group % kPanel == 0);
+
+void product_to_rows(const Int8Rows& x, size_t rows, const Int8Weights& w, bool gelu,
+                     const float* factors, const Int8Rows& y) {
+  const size_t groups = int8_groups(w.out);
+  alignas(64) float group[kFusedRows * kInt8Group];
+  for (size_t begin = 0; begin < rows; begin += kFusedRows) {
+    const size_t count = rows - begin < kFusedRows ? rows - begin : kFusedRows;
+    for (size_t g = 0; g < groups; ++g) {
+      const size_t first = g * kInt8Group;
+      const size_t width = w.out - first < kInt8Group ? w.out - first : kInt8Group;
+      for (size_t c = 0; c < width; c += kPanel) {
+        panel_of(x, begin, count, w, first + c, gelu, group + c, kInt8Group);
+      }
+      for (size_t i = 0; i < count; ++i) {
+        quantize_row_group(group + i * kInt8Group, width, factors, y, begin + i, g, groups);
+      }
+    }
+    for (size_t i = begin; i < begin + count; ++i) fill_up_row(y, i, w.out);
   }
 }
 
@@ -246,9 +310,10 @@ void product(const Int8Rows& x, size_t rows, const Int8Weights& w, bool gelu, T*
 
 extern const Int8Kernels<float> kFloatInt8Kernels;
 extern const Int8Kernels<BFloat16> kBFloat16Int8Kernels;
-const Int8Kernels<float> kFloatInt8Kernels = {quantize<float>, channels, pack, product<float>};
+const Int8Kernels<float> kFloatInt8Kernels = {quantize<float>, channels, pack, product<float>,
+                                              product_to_rows};
 const Int8Kernels<BFloat16> kBFloat16Int8Kernels = {quantize<BFloat16>, channels, pack,
-                                                    product<BFloat16>};
+                                                    product<BFloat16>, product_to_rows};
 
 }  // namespace KNOWMAP_ISA
 }  // namespace knowmap

@@ -50,6 +50,10 @@ struct Int8Kernels {
 
   /// y[i] = activation(x[i] Wᵀ + bias), (rows, out); GELU as `CpuKernels::gelu`.
   void (*product)(const Int8Rows& x, std::size_t rows, const Int8Weights& weights, bool gelu, T* y);
+  /// The same, the results times `factors` (out; null for ones) brought to 8 bits for a
+  /// product to come, while they lie in the cache and before they are rounded to T.
+  void (*product_to_rows)(const Int8Rows& x, std::size_t rows, const Int8Weights& weights,
+                          bool gelu, const float* factors, const Int8Rows& y);
 };
 
 /// The kernels for this machine.

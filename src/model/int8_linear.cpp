@@ -66,6 +66,27 @@ at::Tensor channel_factors(const at::Tensor& weight, const at::Tensor& sizes) {
   return (steps / 4).exp2().to(at::kFloat).contiguous();
 }
 
+std::size_t row_bytes(std::size_t in) { return (in + 3) / 4 * 4; }
+
+/// Holds what `Int8Rows` points to.
+class QuantizedRows {
+ public:
+  QuantizedRows(std::int64_t rows, std::size_t in)
+      : bytes_(at::empty({rows, static_cast<std::int64_t>(row_bytes(in))}, at::kByte)),
+        scales_(at::empty({2, rows, static_cast<std::int64_t>(int8_groups(in))}, at::kFloat)) {}
+
+  std::size_t count() const { return static_cast<std::size_t>(bytes_.size(0)); }
+  Int8Rows view() const {
+    float* const scales = scales_.data_ptr<float>();
+    return {bytes_.data_ptr<std::uint8_t>(), static_cast<std::size_t>(bytes_.size(1)), scales,
+            scales + scales_.numel() / 2};
+  }
+
+ private:
+  at::Tensor bytes_;
+  at::Tensor scales_;  // and zeros
+};
+
 template <class T>
 class Int8Linear final : public Linear {
  public:
@@ -73,7 +94,6 @@ class Int8Linear final : public Linear {
              const at::Tensor& channel_sizes)
       : out_(static_cast<std::size_t>(weight.size(0))),
         in_(static_cast<std::size_t>(weight.size(1))),
-        stride_((in_ + 3) / 4 * 4),
         channels_(kernels_.channels(out_)),
         groups_(int8_groups(in_)),
         scale_(groups_ * channels_),
@@ -95,29 +115,53 @@ class Int8Linear final : public Linear {
                        &scale_[g * channels_ + o], &col_sum_[g * channels_ + o]);
       }
     }
-    packed_ = at::empty({static_cast<std::int64_t>(channels_ * stride_)}, at::kChar);
+    packed_ = at::empty({static_cast<std::int64_t>(channels_ * row_bytes(in_))}, at::kChar);
     kernels_.pack(whole.data(), out_, in_, packed_.data_ptr<std::int8_t>());
   }
 
-  at::Tensor operator()(const at::Tensor& x) const override {
-    const std::int64_t n = x.size(0);
-    const auto rows = static_cast<std::size_t>(n);
-    at::Tensor bytes = at::empty({n, static_cast<std::int64_t>(stride_)}, at::kByte);
-    at::Tensor scales = at::empty({2, n, static_cast<std::int64_t>(groups_)}, at::kFloat);
-    const Int8Rows q{bytes.data_ptr<std::uint8_t>(), stride_, scales.data_ptr<float>(),
-                     scales.data_ptr<float>() + rows * groups_};
-    kernels_.quantize(static_cast<const T*>(x.const_data_ptr()),
-                      static_cast<std::size_t>(x.stride(0)), rows, in_,
-                      factors_.defined() ? factors_.const_data_ptr<float>() : nullptr, q);
-    at::Tensor y = at::empty({n, static_cast<std::int64_t>(out_)}, x.options());
-    kernels_.product(q, rows,
-                     {packed_.const_data_ptr<std::int8_t>(), scale_.data(), col_sum_.data(),
-                      bias_.data(), out_, in_, channels_},
-                     gelu_, static_cast<T*>(y.data_ptr()));
-    return y;
+  at::Tensor operator()(const at::Tensor& x) const override { return multiply(quantize(x), x); }
+
+  at::Tensor then(const at::Tensor& x, const Linear& next) const override {
+    const auto* other = dynamic_cast<const Int8Linear*>(&next.form());
+    if (other == nullptr) return Linear::then(x, next);
+    const QuantizedRows rows = quantize(x);
+    const QuantizedRows between(x.size(0), other->in_);
+    kernels_.product_to_rows(rows.view(), rows.count(), weights(), gelu_, other->factors(),
+                             between.view());
+    return other->multiply(between, x);
   }
 
  private:
+  /// `x` in 8 bits, channels evened out.
+  QuantizedRows quantize(const at::Tensor& x) const {
+    QuantizedRows rows(x.size(0), in_);
+    kernels_.quantize(static_cast<const T*>(x.const_data_ptr()),
+                      static_cast<std::size_t>(x.stride(0)), rows.count(), in_, factors(),
+                      rows.view());
+    return rows;
+  }
+
+  /// The result has the format of `like`.
+  at::Tensor multiply(const QuantizedRows& rows, const at::Tensor& like) const {
+    at::Tensor y = at::empty({like.size(0), static_cast<std::int64_t>(out_)}, like.options());
+    kernels_.product(rows.view(), rows.count(), weights(), gelu_, static_cast<T*>(y.data_ptr()));
+    return y;
+  }
+
+  Int8Weights weights() const {
+    return {packed_.const_data_ptr<std::int8_t>(),
+            scale_.data(),
+            col_sum_.data(),
+            bias_.data(),
+            out_,
+            in_,
+            channels_};
+  }
+
+  const float* factors() const {
+    return factors_.defined() ? factors_.const_data_ptr<float>() : nullptr;
+  }
+
   std::size_t group_width(std::size_t group) const {
     return std::min(kInt8Group, in_ - group * kInt8Group);
   }
@@ -137,7 +181,6 @@ class Int8Linear final : public Linear {
   const Int8Kernels<T>& kernels_ = int8_kernels<T>();
   std::size_t out_;
   std::size_t in_;
-  std::size_t stride_;
   std::size_t channels_;
   std::size_t groups_;
   at::Tensor packed_;
@@ -175,10 +218,19 @@ class TwoFormLinear final : public SwitchableLinear {
       : own_(std::move(own)), int8_(std::move(int8)), out_(out), in_(in), dtype_(dtype) {}
 
   at::Tensor operator()(const at::Tensor& x) const override {
-    if (mode_ == Mode::int8) return (*int8_)(x);
+    if (mode_ != Mode::compare) return form()(x);
     at::Tensor y = (*own_)(x);
-    if (mode_ == Mode::compare) compare(y, (*int8_)(x));
+    compare(y, (*int8_)(x));
     return y;
+  }
+
+  at::Tensor then(const at::Tensor& x, const Linear& next) const override {
+    return mode_ == Mode::compare ? Linear::then(x, next) : form().then(x, next);
+  }
+
+  const Linear& form() const override {
+    if (mode_ == Mode::compare) return *this;
+    return mode_ == Mode::int8 ? *int8_ : *own_;
   }
 
   void set_mode(Mode mode) override { mode_ = mode; }

@@ -187,9 +187,8 @@ std::shared_ptr<const Transformer::Layer> Transformer::read_layer(std::int64_t i
                                      Activation::none, first + 1);
   layer->attention_norm_out = read_norm(full(names.attention_norm_out), d);
   layer->feed_forward_norm_in = read_norm(full(names.feed_forward_norm_in), d);
-  const bool fused = !a.gated && a.activation == Activation::gelu;
   layer->up = read_linear(all(names.up), a.gated ? 2 * f : f, d, a.feed_forward_bias,
-                          fused ? Activation::gelu : Activation::none, first + 2);
+                          fuses_activation() ? Activation::gelu : Activation::none, first + 2);
   layer->down =
       read_linear({full(names.down)}, d, f, a.feed_forward_bias, Activation::none, first + 3);
   layer->feed_forward_norm_out = read_norm(full(names.feed_forward_norm_out), d);
@@ -304,13 +303,18 @@ void Transformer::feed_forward(const Layer& layer, at::Tensor& rows) const {
     input = at::empty(rows.sizes(), rows.options());
     backend_->norm(rows, layer.feed_forward_norm_in, input);
   }
-  at::Tensor wide = (*layer.up)(input);
-  if (a.gated) {
-    wide = backend_->gate(wide, a.activation);
-  } else if (a.activation != Activation::gelu) {  // which the product has done
-    backend_->activate(wide, a.activation);
+  at::Tensor part;
+  if (fuses_activation()) {
+    part = layer.up->then(input, *layer.down);
+  } else {
+    at::Tensor wide = (*layer.up)(input);
+    if (a.gated) {
+      wide = backend_->gate(wide, a.activation);
+    } else {
+      backend_->activate(wide, a.activation);
+    }
+    part = (*layer.down)(wide);
   }
-  at::Tensor part = (*layer.down)(wide);
   join(rows, part, layer.feed_forward_norm_out);
 }
 

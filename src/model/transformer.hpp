@@ -86,6 +86,10 @@ class Transformer {
   at::Tensor attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
                     Team* team) const;
   void feed_forward(const Layer& layer, at::Tensor& rows) const;
+  /// Whether the product `up` computes the activation too.
+  bool fuses_activation() const {
+    return !architecture_.gated && architecture_.activation == Activation::gelu;
+  }
   /// x = x + y, with the norm that follows, where one does.
   void join(at::Tensor& x, at::Tensor& y, const NormWeights& norm_out) const;
 

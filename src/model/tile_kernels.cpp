@@ -36,6 +36,8 @@ constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns
 constexpr size_t kBlockRows = 48;
 constexpr size_t kBlockSteps = 768;
 
+constexpr size_t kCacheLine = 64;
+
 // --- one step of a sum: a number, of bfloat16 two ------------------------------------
 
 template <class W>
@@ -145,8 +147,8 @@ void pack(const W* weight, size_t out, size_t in, W* packed) {
 
 // --- product -------------------------------------------------------------------------
 
-// A tile's part of a panel: `steps` from `first_step` on. Sums go on from `sums`, and
-// to `sums` or, at the end, to `y`.
+// A tile's part of a panel: `steps` from `first_step` on. Their sums are added to `sums`,
+// and at the end to `y`.
 template <class T, class W>
 struct TilePart {
   const T* x;  // the rows from their first number on
@@ -154,7 +156,8 @@ struct TilePart {
   const W* panel;  // from its first step on
   size_t first_step;
   size_t steps;
-  float* sums;  // (rows, kPanel)
+  const char* ahead;  // weights that come next: a cache line a step is sent for
+  float* sums;        // (rows, kPanel)
   bool last;
   const float* bias;  // of the panel's columns
   size_t columns;     // of them, up to kPanel
@@ -174,12 +177,11 @@ inline void tile(const TilePart<T, W>& part) {
   for (int i = 0; i < kRows; ++i) {
     rows[i] = part.x + (size_t)i * part.x_stride + part.first_step * kStep<W>;
 #pragma GCC unroll 4
-    for (int c = 0; c < kTileVecs; ++c) {
-      sums[i][c] = part.first_step == 0 ? Vec{} : load(part.sums + (size_t)i * kPanel + c * kLanes);
-    }
+    for (int c = 0; c < kTileVecs; ++c) sums[i][c] = Vec{};
   }
   const W* panel = part.panel + part.first_step * kPanel * kStep<W>;
   for (size_t step = 0; step < part.steps; ++step) {
+    __builtin_prefetch(part.ahead + step * kCacheLine, 0, 2);
     decltype(load_weights(panel)) b[kTileVecs];
 #pragma GCC unroll 4
     for (int c = 0; c < kTileVecs; ++c) {
@@ -190,6 +192,15 @@ inline void tile(const TilePart<T, W>& part) {
       const auto a = splat_step(rows[i] + step * kStep<W>);
 #pragma GCC unroll 4
       for (int c = 0; c < kTileVecs; ++c) sums[i][c] = add_step(sums[i][c], a, b[c]);
+    }
+  }
+  if (part.first_step > 0) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int c = 0; c < kTileVecs; ++c) {
+        sums[i][c] += load(part.sums + (size_t)i * kPanel + c * kLanes);
+      }
     }
   }
   if (!part.last) {
@@ -247,8 +258,13 @@ void product(const T* x, size_t x_stride, size_t rows, const TileWeights<W>& w, 
         part.columns = w.out - column;
         part.gelu = gelu;
         part.y_stride = y_stride;
+        // While the first tiles are computed, the next block comes into the cache: it lies
+        // where this one ends.
+        const char* const next =
+            (const char*)(part.panel + (step + part.steps) * kPanel * kStep<W>);
         for (size_t t = 0; t < tiles; ++t) {
           const size_t first = t * count / tiles;
+          part.ahead = next + t * part.steps * kCacheLine;
           part.x = x + (begin + first) * x_stride;
           part.sums = sums + first * kPanel;
           part.y = y + (begin + first) * y_stride + column;

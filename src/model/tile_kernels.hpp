@@ -22,9 +22,9 @@ struct TileWeights {
 };
 
 /// Products of rows of `T` with weights of `W`: float32 by float32 or float16,
-/// bfloat16 by bfloat16. A number of the result is one sum in float32 over the whole
-/// width, from its first to its last, so that it depends neither on the rows beside
-/// it nor on how rows and columns were cut.
+/// bfloat16 by bfloat16. A number of the result is a sum in float32, from the first to the
+/// last, in blocks that are always the same: it depends neither on the rows beside it nor
+/// on how rows and columns were cut.
 template <class T, class W>
 struct TileKernels {
   /// Output channels with those that fill up the last panel.

@@ -3,12 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "knowmap/fingerprint.hpp"
@@ -138,6 +140,15 @@ class KNOWMAP_EXPORT Embedder {
   Matrix encode(std::span<const std::string_view> texts, const ProgressCallback& progress = {});
   /// The same into rows that the caller owns, (texts, dimension).
   void encode_into(std::span<const std::string_view> texts, MatrixView<float> out,
+                   const ProgressCallback& progress = {});
+  /// Embeds `runs` of the texts, each from its first text to before its second number, one
+  /// after the other: `take(i, rows)` gets run i's rows, (its texts, dimension), as soon as
+  /// they are there, and `report()` tells of that run then. While a run is computed the next
+  /// one is tokenised. Progress counts each run anew. For what is to be kept as it is made,
+  /// of collections larger than memory. Throws what `encode` and `take` throw.
+  void encode_runs(std::span<const std::string_view> texts,
+                   std::span<const std::pair<std::size_t, std::size_t>> runs,
+                   const std::function<void(std::size_t i, Matrix rows)>& take,
                    const ProgressCallback& progress = {});
 
   /// The last hidden states of each text's tokens, (tokens, hidden), float32.

@@ -26,6 +26,7 @@
 #include "model/transformer.hpp"
 #include "support/mapped_file.hpp"
 #include "support/memory.hpp"
+#include "support/one_ahead.hpp"
 #include "support/parallel.hpp"
 #include "support/team.hpp"
 
@@ -320,9 +321,28 @@ struct Embedder::Impl {
     return packed;
   }
 
-  /// Tokenises and computes unit by unit; `sink_of(begin)` takes what belongs to
-  /// the texts from `begin` on.
+  /// Some units' tokens, in order.
+  using Tokens = OneAhead<TokenBatch>;
+  Tokens tokens_of(std::span<const std::string_view> texts, const Units& units) const {
+    return {units.size(), [this, texts, &units](std::size_t i) {
+              return tokenize(texts.subspan(units[i].first, units[i].second - units[i].first));
+            }};
+  }
+
+  Units units_of(std::span<const std::string_view> texts) const {
+    return cut_units(texts, max_length, kUnitTokens);
+  }
+
   void run(std::span<const std::string_view> texts, const ProgressCallback& progress,
+           const LastingBytes& lasting_bytes,
+           const std::function<Sink(std::size_t begin)>& sink_of) {
+    const Units units = units_of(texts);
+    Tokens tokens = tokens_of(texts, units);
+    run(units, tokens, progress, lasting_bytes, sink_of);
+  }
+
+  /// Computes unit by unit; `sink_of(begin)` takes what belongs to the texts from `begin` on.
+  void run(const Units& units, Tokens& tokens_of_units, const ProgressCallback& progress,
            const LastingBytes& lasting_bytes,
            const std::function<Sink(std::size_t begin)>& sink_of) {
     const auto start = std::chrono::steady_clock::now();
@@ -330,7 +350,7 @@ struct Embedder::Impl {
     lasting = lasting_bytes;
     const RunPlan run_plan = fixed_plan ? *fixed_plan : planner().plan(*lasting);
     report = {};
-    report.texts = texts.size();
+    report.texts = units.empty() ? 0 : units.back().second - units.front().first;
     report.batch_tokens_planned = static_cast<std::uint64_t>(run_plan.batch_tokens);
     report.batch_tokens_final = report.batch_tokens_planned;
     report.device = device_name;
@@ -339,9 +359,9 @@ struct Embedder::Impl {
     report.precision_reason = precision_reason;
     report.streamed = !model->resident();
     held_at_start = planner().held();
-    Monitor monitor(progress, "embed", texts.size(), "texts");
-    for (const auto& [begin, end] : cut_units(texts, max_length, kUnitTokens)) {
-      const TokenBatch tokens = tokenize(texts.subspan(begin, end - begin));
+    Monitor monitor(progress, "embed", report.texts, "texts");
+    for (const auto& [begin, end] : units) {
+      const TokenBatch tokens = tokens_of_units.take();
       report.tokens += tokens.tokens();
       encode_unit(tokens, run_plan, sink_of(begin), monitor);
       report.peak_bytes = std::max(report.peak_bytes, peak_memory());
@@ -497,6 +517,32 @@ void Embedder::encode_into(std::span<const std::string_view> texts, MatrixView<f
   s.run(texts, progress, s.planner().lasting(out), s.into(out));
 }
 
+void Embedder::encode_runs(std::span<const std::string_view> texts,
+                           std::span<const std::pair<std::size_t, std::size_t>> runs,
+                           const std::function<void(std::size_t i, Matrix rows)>& take,
+                           const ProgressCallback& progress) {
+  Impl& s = *impl_;
+  Units all;
+  std::vector<Units> units;
+  for (const auto& [begin, end] : runs) {
+    if (begin > end || end > texts.size()) {
+      throw std::invalid_argument("encode_runs got a run [" + std::to_string(begin) + ", " +
+                                  std::to_string(end) + ") of " + std::to_string(texts.size()) +
+                                  " texts");
+    }
+    units.push_back(s.units_of(texts.subspan(begin, end - begin)));
+    for (const auto& unit : units.back()) {
+      all.emplace_back(begin + unit.first, begin + unit.second);
+    }
+  }
+  Impl::Tokens tokens = s.tokens_of(texts, all);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    Matrix rows(runs[i].second - runs[i].first, dimension());
+    s.run(units[i], tokens, progress, s.planner().lasting(rows), s.into(rows));
+    take(i, std::move(rows));
+  }
+}
+
 std::vector<Matrix> Embedder::encode_tokens(std::span<const std::string_view> texts,
                                             const ProgressCallback& progress) {
   Impl& s = *impl_;
@@ -542,7 +588,7 @@ EmbedPlan Embedder::plan(std::span<const std::string_view> texts) const {
   LastingBytes lasting = planner.lasting(texts.size() * dimension() * sizeof(float));
   const RunPlan run = planner.plan(lasting);
   EmbedPlan highest = planner.foresee(run, {}, lasting);
-  for (const auto& [begin, end] : cut_units(texts, s.max_length, kUnitTokens)) {
+  for (const auto& [begin, end] : s.units_of(texts)) {
     const TokenBatch tokens = s.tokenize(texts.subspan(begin, end - begin));
     s.check_ids(tokens.ids);
     lasting.meet(tokens.ids);

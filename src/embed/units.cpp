@@ -4,10 +4,9 @@
 
 namespace knowmap {
 
-std::vector<std::pair<std::size_t, std::size_t>> cut_units(std::span<const std::string_view> texts,
-                                                           std::size_t max_seq_length,
-                                                           std::size_t unit_tokens) {
-  std::vector<std::pair<std::size_t, std::size_t>> units;
+Units cut_units(std::span<const std::string_view> texts, std::size_t max_seq_length,
+                std::size_t unit_tokens) {
+  Units units;
   std::size_t begin = 0;
   std::size_t tokens = 0;
   for (std::size_t i = 0; i < texts.size(); ++i) {

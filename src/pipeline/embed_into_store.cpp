@@ -211,34 +211,29 @@ class EmbedRun {
   void recompute(std::span<const std::uint64_t> changed, CommitLane& lane) {
     std::vector<std::string_view> texts;
     for (const std::uint64_t row : changed) texts.push_back(texts_[row]);
-    for (const auto& [begin, end] : units(texts)) {
-      Computed part = compute(std::span(texts).subspan(begin, end - begin));
+    compute(texts, lane, [&](Computed& part, std::size_t begin, std::size_t end) {
       part.indices.assign(changed.begin() + static_cast<std::ptrdiff_t>(begin),
                           changed.begin() + static_cast<std::ptrdiff_t>(end));
       for (const std::uint64_t row : part.indices) part.hashes.push_back(report_.text_hashes[row]);
-      lane.add(std::move(part), seconds_);
-    }
+    });
   }
 
   void fill(RowRange gap, CommitLane& lane) {
     const auto texts = texts_.subspan(gap.begin, gap.end - gap.begin);
-    for (const auto& [begin, end] : units(texts)) {
-      Computed part = compute(texts.subspan(begin, end - begin));
+    compute(texts, lane, [&](Computed& part, std::size_t begin, std::size_t end) {
       part.range = {gap.begin + begin, gap.begin + end};
       const auto hashes = report_.text_hashes.begin();
       part.hashes.assign(hashes + static_cast<std::ptrdiff_t>(part.range.begin),
                          hashes + static_cast<std::ptrdiff_t>(part.range.end));
-      lane.add(std::move(part), seconds_);
-    }
+    });
   }
 
   /// What is computed at once, half a commit unit: by tokens, and by rows where that is asked for.
-  std::vector<std::pair<std::size_t, std::size_t>> units(
-      std::span<const std::string_view> texts) const {
-    auto by_tokens = cut_units(texts, embedder_.max_seq_length(), kHalfUnitTokens);
+  Units units(std::span<const std::string_view> texts) const {
+    Units by_tokens = cut_units(texts, embedder_.max_seq_length(), kHalfUnitTokens);
     if (options_.commit_rows == 0) return by_tokens;
     const std::uint64_t half = std::max<std::uint64_t>(1, options_.commit_rows / 2);
-    std::vector<std::pair<std::size_t, std::size_t>> by_rows;
+    Units by_rows;
     for (const auto& [begin, end] : by_tokens) {
       for (std::size_t at = begin; at < end; at += half) {
         by_rows.emplace_back(at, std::min<std::size_t>(end, at + half));
@@ -247,18 +242,25 @@ class EmbedRun {
     return by_rows;
   }
 
-  Computed compute(std::span<const std::string_view> texts) {
-    Computed part;
-    part.rows = Matrix(texts.size(), embedder_.dimension());
-    embedder_.encode_into(texts, part.rows, [&](const Progress& p) {
+  /// Computes part by part; `name(part, begin, end)` says which rows those of the texts
+  /// [begin, end) are, before `lane` gets them.
+  template <class Name>
+  void compute(std::span<const std::string_view> texts, CommitLane& lane, const Name& name) {
+    const Units parts = units(texts);
+    const auto take = [&](std::size_t i, Matrix rows) {
+      const auto [begin, end] = parts[i];
+      Computed part;
+      part.rows = std::move(rows);
+      name(part, begin, end);
+      report_.rows_computed += end - begin;
+      add(report_.embed, embedder_.report());
+      lane.add(std::move(part), embedder_.report().seconds);
+    };
+    embedder_.encode_runs(texts, parts, take, [&](const Progress& p) {
       if (!options_.progress) return true;
       const std::uint64_t done = report_.rows_kept + report_.rows_computed + p.done;
       return options_.progress({p.stage, done, texts_.size(), p.unit});
     });
-    report_.rows_computed += texts.size();
-    seconds_ = embedder_.report().seconds;
-    add(report_.embed, embedder_.report());
-    return part;
   }
 
   Embedder& embedder_;
@@ -266,7 +268,6 @@ class EmbedRun {
   CheckpointStore& store_;
   const StoreOptions& options_;
   ResumeReport report_;
-  double seconds_ = 0;  // of the part computed last
 };
 
 }  // namespace

@@ -75,7 +75,6 @@ TEST(Narrowed, LeavesOutWorkersWhereTextsAreLong) {
 TEST(CutUnits, DependOnBytesAlone) {
   const std::string text(396, 'x');  // 101 tokens, as they are guessed
   const std::vector<std::string_view> texts(10, text);
-  using Units = std::vector<std::pair<std::size_t, std::size_t>>;
   EXPECT_EQ(cut_units(texts, 512, 303), (Units{{0, 3}, {3, 6}, {6, 9}, {9, 10}}));
   EXPECT_EQ(cut_units(texts, 50, 250), (Units{{0, 5}, {5, 10}}));  // no text counts for more
   EXPECT_EQ(cut_units({}, 50, 250), Units{});

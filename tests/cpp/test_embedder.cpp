@@ -233,6 +233,40 @@ TEST_F(EmbedderTest, BurstsOfFailuresAreSurvived) {
   EXPECT_GT(allocator().failures(), 2);
 }
 
+TEST_F(EmbedderTest, RunsGiveTheRowsOfAllTexts) {
+  Embedder embedder = load();
+  const Matrix expected = embedder.encode(texts_);
+  const std::vector<std::pair<std::size_t, std::size_t>> runs{{0, 5}, {5, 5}, {30, 43}, {5, 6}};
+  std::vector<std::size_t> taken;
+  embedder.encode_runs(texts_, runs, [&](std::size_t i, Matrix rows) {
+    const auto [begin, end] = runs[i];
+    ASSERT_EQ(rows.rows(), end - begin);
+    EXPECT_EQ(embedder.report().texts, end - begin);
+    for (std::size_t row = 0; row < rows.rows(); ++row) {
+      EXPECT_EQ(
+          std::memcmp(rows.data() + row * rows.cols(),
+                      expected.data() + (begin + row) * rows.cols(), rows.cols() * sizeof(float)),
+          0);
+    }
+    taken.push_back(i);
+  });
+  EXPECT_EQ(taken, (std::vector<std::size_t>{0, 1, 2, 3}));
+}
+
+TEST_F(EmbedderTest, RunsEndWhereTheirTakerFails) {
+  Embedder embedder = load();
+  const std::vector<std::pair<std::size_t, std::size_t>> runs{{0, 5}, {5, 10}, {10, 15}};
+  int taken = 0;
+  const auto take = [&](std::size_t i, const Matrix&) {
+    ++taken;
+    if (i == 1) throw std::runtime_error("disk full");
+  };
+  EXPECT_THROW(embedder.encode_runs(texts_, runs, take), std::runtime_error);
+  EXPECT_EQ(taken, 2);
+  const std::vector<std::pair<std::size_t, std::size_t>> beyond{{40, texts_.size() + 1}};
+  EXPECT_THROW(embedder.encode_runs(texts_, beyond, take), std::invalid_argument);
+}
+
 TEST_F(EmbedderTest, NoMemoryAtAllIsOneClearError) {
   Embedder embedder = load();
   allocator().arm([](std::int64_t) { return true; });

@@ -13,6 +13,7 @@
 
 #include "knowmap/error.hpp"
 #include "support/memory.hpp"
+#include "support/one_ahead.hpp"
 #include "support/parallel.hpp"
 #include "support/random.hpp"
 #include "support/team.hpp"
@@ -73,6 +74,46 @@ TEST(Workers, CancelIsAnsweredWithinATenthOfASecond) {
 }
 
 TEST(Workers, NegativeThreadsAreRefused) { EXPECT_THROW(Workers(-1), std::invalid_argument); }
+
+TEST(OneAhead, MakesTheNextItemWhileTheTakerIsBusy) {
+  std::vector<std::thread::id> makers(3);
+  std::latch second_made(1);
+  OneAhead<int> items(3, [&](std::size_t i) {
+    makers[i] = std::this_thread::get_id();
+    if (i == 1) second_made.count_down();
+    return static_cast<int>(i) * 10;
+  });
+  EXPECT_EQ(items.take(), 0);
+  second_made.wait();  // before it is taken
+  EXPECT_EQ(items.take(), 10);
+  EXPECT_EQ(items.take(), 20);
+  EXPECT_EQ(makers[0], std::this_thread::get_id());
+  EXPECT_NE(makers[1], makers[0]);
+}
+
+TEST(OneAhead, AFailureComesWithTheItemThatFailed) {
+  OneAhead<int> items(3, [](std::size_t i) {
+    if (i == 1) throw std::runtime_error("second");
+    return static_cast<int>(i);
+  });
+  EXPECT_EQ(items.take(), 0);
+  EXPECT_THROW(items.take(), std::runtime_error);
+}
+
+TEST(OneAhead, WaitsForWhatNobodyTakes) {
+  std::atomic<bool> made{false};
+  {
+    OneAhead<int> items(2, [&](std::size_t i) {
+      if (i == 1) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        made = true;
+      }
+      return 0;
+    });
+    items.take();
+  }
+  EXPECT_TRUE(made);
+}
 
 /// `threads` threads of which the first `busy` do `own` and then help. None helps
 /// before those are busy: `help` would return at once.

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__AVX512BF16__)
+#if defined(__AVX2__)
+// GCC 12's own header trips over its undefined vectors (bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #endif
 
@@ -68,6 +71,22 @@ inline void put(BFloat16* p, float f) {
 inline Vec splat(float f) { return f - Vec{}; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec magnitude(Vec x) { return (Vec)((IntVec)x & 0x7fffffff); }
+
+// a * b + c, rounded once where the machine can. The compiler would fuse `a * b + c` too,
+// but only where both lie in one block of code as it sees it: of two forms of one loop it may
+// fuse one alone. This is for results that must not depend on the form.
+inline Vec fused(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FP_FAST_FMAF)
+  for (int l = 0; l < kLanes; ++l) c[l] = __builtin_fmaf(a[l], b[l], c[l]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
 
 // Lanes of a and b, numbered on from a's to b's. Clang's own builtin for it takes
 // constants only; it makes one of the loop.

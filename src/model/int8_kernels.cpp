@@ -3,9 +3,6 @@
 #include "model/int8_kernels.hpp"
 
 #include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "model/cpu_vec.hpp"
 
@@ -200,10 +197,6 @@ inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t qua
   }
 }
 
-// GCC 12 does not see that groups read what the one before them stored.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
 // A tile of the product: its rows of x from `first_row` on, its columns from `column` on;
 // `y` is the place of its first number.
 template <int kRows, class T>
@@ -233,9 +226,10 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; ++i) {
         const size_t row = first_row + (size_t)i;
-        Vec v =
-            __builtin_convertvector(sums[i][c], Vec) * scales - x.zero[row * groups + g] * col_sums;
-        v = v * x.scale[row * groups + g] + (g == 0 ? bias : load(&so_far[i][c * kLanes]));
+        // Whole numbers below 2^24: exact, however multiplications and additions are fused.
+        Vec v = __builtin_convertvector(sums[i][c], Vec) - x.zero[row * groups + g] * col_sums;
+        v = fused(v * scales, splat(x.scale[row * groups + g]),
+                  g == 0 ? bias : load(&so_far[i][c * kLanes]));
         if (g + 1 < groups) {
           store(&so_far[i][c * kLanes], v);
         } else {
@@ -247,8 +241,6 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
     }
   }
 }
-
-#pragma GCC diagnostic pop
 
 template <int kRows, class T>
 inline void tile_of(size_t count, const Int8Rows& x, size_t first_row, const Int8Weights& w,

@@ -27,7 +27,7 @@ struct Int8Rows {
 struct Int8Weights {
   const std::int8_t* packed = nullptr;
   const float* scale = nullptr;    ///< (groups, channels)
-  const float* col_sum = nullptr;  ///< (groups, channels): scale · the sum of the group's numbers
+  const float* col_sum = nullptr;  ///< (groups, channels): the sum of the group's numbers
   const float* bias = nullptr;     ///< (channels)
   std::size_t out = 0;
   std::size_t in = 0;

@@ -175,7 +175,7 @@ class Int8Linear final : public Linear {
       *whole++ = static_cast<std::int8_t>(q);
       total += q;
     }
-    *sum = *scale * total;
+    *sum = total;
   }
 
   const Int8Kernels<T>& kernels_ = int8_kernels<T>();

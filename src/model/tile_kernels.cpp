@@ -2,13 +2,6 @@
 // with inline functions that other files share.
 #include "model/tile_kernels.hpp"
 
-#if defined(__AVX2__)
-// GCC 12's own header trips over its undefined vectors (bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-#endif
-
 #include "model/cpu_vec.hpp"
 
 namespace knowmap {
@@ -81,13 +74,13 @@ inline UintVec splat_step(const BFloat16* p) {
   return pair - UintVec{};
 }
 
-inline Vec add_step(Vec sum, Vec a, Vec b) { return sum + a * b; }
+inline Vec add_step(Vec sum, Vec a, Vec b) { return fused(a, b, sum); }
 inline Vec add_step(Vec sum, UintVec a, UintVec b) {
 #if defined(__AVX512BF16__)
   return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 #else
-  sum += (Vec)(a << 16) * (Vec)(b << 16);
-  return sum + (Vec)(a & 0xffff0000u) * (Vec)(b & 0xffff0000u);
+  sum = fused((Vec)(a << 16), (Vec)(b << 16), sum);
+  return fused((Vec)(a & 0xffff0000u), (Vec)(b & 0xffff0000u), sum);
 #endif
 }
 

@@ -11,6 +11,7 @@
 
 #include "model/int8_kernels.hpp"
 #include "model/int8_linear.hpp"
+#include "model/tiled_linear.hpp"
 #include "support/isa.hpp"
 
 namespace knowmap {
@@ -140,7 +141,7 @@ TEST(Int8Product, EqualsThePlainSumOfWholeNumbers) {
             sum += weight[o * in + k];
           }
           scale[g * channels + o] = 0.001F * static_cast<float>(1 + (o + g) % 3);
-          col_sum[g * channels + o] = scale[g * channels + o] * sum;
+          col_sum[g * channels + o] = sum;
         }
       }
       for (const bool gelu : {false, true}) {
@@ -198,14 +199,37 @@ TEST_F(Int8LinearTest, IsCloseToTheProductInFull) {
 }
 
 TEST_F(Int8LinearTest, ARowDoesNotDependOnTheRowsBesideIt) {
-  const at::Tensor w = at::randn({130, 96});
-  const auto linear = make_int8_linear(w, at::randn({130}), Activation::gelu, at::kFloat);
-  const at::Tensor x = at::randn({29, 96});
-  const at::Tensor all = (*linear)(x);
-  for (std::int64_t i = 0; i < 29; ++i) {
-    EXPECT_TRUE(at::equal((*linear)(x.slice(0, i, i + 1)), all.slice(0, i, i + 1))) << i;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    // Inner rows of more than one group.
+    const auto up = make_int8_linear(at::randn({530, 96}), at::randn({530}), Activation::gelu,
+                                     dtype, at::rand({96}) + 0.1);
+    const auto down = make_int8_linear(at::randn({70, 530}), at::randn({70}), Activation::none,
+                                       dtype, at::rand({530}) + 0.1);
+    const at::Tensor x = at::randn({61, 96}).to(dtype);
+    const at::Tensor all = (*up)(x);
+    const at::Tensor through = up->then(x, *down);
+    // Tiles of every height, and blocks that are cut short.
+    for (std::int64_t n = 1; n <= 61; ++n) {
+      const at::Tensor some = x.slice(0, 61 - n, 61);
+      EXPECT_TRUE(at::equal((*up)(some), all.slice(0, 61 - n, 61))) << n << " rows";
+      EXPECT_TRUE(at::equal(up->then(some, *down), through.slice(0, 61 - n, 61))) << n << " rows";
+    }
+    EXPECT_EQ((*up)(x.slice(0, 0, 0)).size(0), 0);
+    EXPECT_EQ(up->then(x.slice(0, 0, 0), *down).size(0), 0);
   }
-  EXPECT_EQ((*linear)(x.slice(0, 0, 0)).size(0), 0);
+}
+
+TEST_F(Int8LinearTest, InnerRowsThatGoTo8BitsAtOnceAreNearThoseThatAreLaidOut) {
+  const at::Tensor sizes = at::rand({530}) + 0.1;
+  const at::Tensor weight = at::randn({70, 530});
+  const at::Tensor up_weight = at::randn({530, 96});
+  const auto up = make_int8_linear(up_weight, at::zeros({530}), Activation::gelu, at::kFloat);
+  const auto down = make_int8_linear(weight, at::zeros({70}), Activation::none, at::kFloat, sizes);
+  const at::Tensor x = at::randn({50, 96});
+  EXPECT_LT(relative_error(up->then(x, *down), (*down)((*up)(x))), 1e-5);
+  // What is not in 8 bits takes the rows as they are laid out.
+  const auto packed = make_tiled_linear(weight, at::zeros({70}), Activation::none);
+  EXPECT_TRUE(at::equal(up->then(x, *packed), (*packed)((*up)(x))));
 }
 
 TEST_F(Int8LinearTest, WatchedChannelsKeepOneLargeChannelFromSpoilingTheOthers) {

@@ -111,9 +111,8 @@ void expect_near(const at::Tensor& got, const at::Tensor& x, const at::Tensor& w
   }
   const at::Tensor off = (got.to(at::kDouble) - want).abs() - allowed;
   const auto worst = off.view({-1}).argmax();
-  EXPECT_LE(off.max().item<double>(), 0)
-      << where << ": " << got.reshape({-1})[worst].item<double>() << ", not "
-      << want.view({-1})[worst].item<double>();
+  EXPECT_LE(off.max().item<double>(), 0) << where << ": " << got.reshape({-1})[worst].item<double>()
+                                         << ", not " << want.view({-1})[worst].item<double>();
 }
 
 template <class T, class W>

@@ -92,29 +92,35 @@ size_t attention_scratch(size_t length, size_t head_dim) {
   return head_dim * keys + keys * wide + kTile * head_dim + kTile * kKeyBlock + kTile * wide;
 }
 
-// scores[i][j] = query i · key j, for kTile queries and `keys` keys (a multiple
-// of kPair). All indices of the tile are compile-time constants: it stays in
-// registers.
-inline void score_tile(const float* queries, const float* keys_t, size_t key_stride, size_t keys,
+// scores[i][j] = query i · key j, for kTile queries and kVecs vectors of keys. All
+// indices of the tile are compile-time constants: it stays in registers.
+template <int kVecs>
+inline void score_vecs(const float* queries, const float* keys_t, size_t key_stride,
                        size_t head_dim, float* scores) {
-  for (size_t j = 0; j < keys; j += kPair) {
-    Vec tile[kTile][2] = {};
-    for (size_t d = 0; d < head_dim; ++d) {
-      const Vec k0 = load(keys_t + d * key_stride + j);
-      const Vec k1 = load(keys_t + d * key_stride + j + kLanes);
-#pragma GCC unroll 8
-      for (int i = 0; i < kTile; ++i) {
-        const Vec q = splat(queries[(size_t)i * head_dim + d]);
-        tile[i][0] += q * k0;
-        tile[i][1] += q * k1;
-      }
-    }
+  Vec tile[kTile][kVecs] = {};
+  for (size_t d = 0; d < head_dim; ++d) {
+    Vec k[kVecs];
+    for (int c = 0; c < kVecs; ++c) k[c] = load(keys_t + d * key_stride + c * kLanes);
 #pragma GCC unroll 8
     for (int i = 0; i < kTile; ++i) {
-      store(scores + (size_t)i * kKeyBlock + j, tile[i][0]);
-      store(scores + (size_t)i * kKeyBlock + j + kLanes, tile[i][1]);
+      const Vec q = splat(queries[(size_t)i * head_dim + d]);
+      for (int c = 0; c < kVecs; ++c) tile[i][c] = fused(q, k[c], tile[i][c]);
     }
   }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i) {
+    for (int c = 0; c < kVecs; ++c) store(scores + (size_t)i * kKeyBlock + c * kLanes, tile[i][c]);
+  }
+}
+
+// The same for `keys` keys, a multiple of kLanes.
+inline void score_tile(const float* queries, const float* keys_t, size_t key_stride, size_t keys,
+                       size_t head_dim, float* scores) {
+  size_t j = 0;
+  for (; j + kPair <= keys; j += kPair) {
+    score_vecs<2>(queries, keys_t + j, key_stride, head_dim, scores + j);
+  }
+  if (j < keys) score_vecs<1>(queries, keys_t + j, key_stride, head_dim, scores + j);
 }
 
 // sums[i] += sum over keys of weight[i][key] * value[key].
@@ -161,8 +167,26 @@ inline KeyRange within(KeyRange keys, size_t first, size_t size) {
   return {begin < size ? begin : size, end < size ? end : size};
 }
 
-inline void add_bias(const float* bias, size_t keys, float* scores) {
-  for (size_t j = 0; j < keys; j += kLanes) store(scores + j, load(scores + j) + load(bias + j));
+inline void add_bias(const float* bias, float factor, size_t keys, float* scores) {
+  for (size_t j = 0; j < keys; j += kLanes) {
+    store(scores + j, fused(load(bias + j), splat(factor), load(scores + j)));
+  }
+}
+
+// Scores of keys that a query does not see become minus infinity; returns the greatest, or
+// `maximum`, the greatest so far.
+inline float raise_maximum(float* scores, size_t keys, KeyRange seen, float maximum) {
+  for (size_t j = 0; j < seen.begin; ++j) scores[j] = kMinusInfinity;
+  for (size_t j = seen.end; j < keys; ++j) scores[j] = kMinusInfinity;
+  Vec high = load(scores);
+  for (size_t j = kLanes; j < keys; j += kLanes) high = max(high, load(scores + j));
+  const float block_max = largest(high);
+  return block_max > maximum ? block_max : maximum;
+}
+
+inline void shrink_sums(float by, float* total, float* sums, size_t wide) {
+  *total *= by;
+  for (size_t d = 0; d < wide; d += kLanes) store(sums + d, load(sums + d) * by);
 }
 
 // Turns scores of one query into weights e^(score - max), 0 for keys that it does
@@ -174,16 +198,9 @@ inline void soften(float* scores, size_t keys, KeyRange seen, float* maximum, fl
     memset(scores, 0, keys * sizeof(float));
     return;
   }
-  for (size_t j = 0; j < seen.begin; ++j) scores[j] = kMinusInfinity;
-  for (size_t j = seen.end; j < keys; ++j) scores[j] = kMinusInfinity;
-  Vec high = load(scores);
-  for (size_t j = kLanes; j < keys; j += kLanes) high = max(high, load(scores + j));
-  const float block_max = largest(high);
-  const float new_max = block_max > *maximum ? block_max : *maximum;
+  const float new_max = raise_maximum(scores, keys, seen, *maximum);
   if (new_max != *maximum && *total != 0.0f) {
-    const float shrink = exp_negative(splat(*maximum - new_max))[0];
-    *total *= shrink;
-    for (size_t d = 0; d < wide; d += kLanes) store(sums + d, load(sums + d) * shrink);
+    shrink_sums(exp_negative(splat(*maximum - new_max))[0], total, sums, wide);
   }
   *maximum = new_max;
   Vec added{};
@@ -268,13 +285,13 @@ void attention(const T* q, const T* k, const T* v, const AttentionShape& shape, 
            begin += kKeyBlock) {
         const size_t left = last - begin;
         const size_t real_keys = left < kKeyBlock ? left : kKeyBlock;
-        const size_t block = round_up(real_keys, kPair);
+        const size_t block = round_up(real_keys, kLanes);
         score_tile(queries, keys_t + begin, keys, block, head_dim, scores);
         for (size_t i = 0; i < real; ++i) {
           float* row = scores + i * kKeyBlock;
           if (shape.bias != nullptr) {
             add_bias(shape.bias + h * shape.bias_stride + shape.bias_zero + begin - (first + i),
-                     block, row);
+                     1.0f, block, row);
           }
           soften(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
                  &total[i], sums + i * wide, wide);
@@ -298,6 +315,8 @@ void attention(const T* q, const T* k, const T* v, const AttentionShape& shape, 
 // The same attention with products of pairs of bfloat16, twice as many at a
 // time: numbers that are multiplied stay bfloat16 (weights are rounded to it),
 // sums are float32. For head widths that fill vectors; `attention` serves others.
+
+constexpr float kLog2E = 1.44269504088896341f;
 
 typedef uint32_t Pair;  // two bfloat16: the lower half comes first
 
@@ -351,26 +370,69 @@ inline void pair_values(const BFloat16* v, size_t stride, size_t length, size_t 
   }
 }
 
-inline void score_pairs(const BFloat16* const* queries, const Pair* keys_t, size_t key_stride,
-                        size_t keys, size_t head_dim, float scale, float* scores) {
-  for (size_t j = 0; j < keys; j += kPair) {
-    Vec tile[kTile][2] = {};
-    for (size_t d = 0; d < head_dim; d += 2) {
-      const UintVec k0 = load_pairs(keys_t + d / 2 * key_stride + j);
-      const UintVec k1 = load_pairs(keys_t + d / 2 * key_stride + j + kLanes);
-#pragma GCC unroll 8
-      for (int i = 0; i < kTile; ++i) {
-        const UintVec q = splat_pair(queries[i] + d);
-        tile[i][0] = add_products(tile[i][0], k0, q);
-        tile[i][1] = add_products(tile[i][1], k1, q);
-      }
-    }
+template <int kVecs>
+inline void score_pair_vecs(const BFloat16* const* queries, const Pair* keys_t, size_t key_stride,
+                            size_t head_dim, float scale, float* scores) {
+  Vec tile[kTile][kVecs] = {};
+  for (size_t d = 0; d < head_dim; d += 2) {
+    UintVec k[kVecs];
+    for (int c = 0; c < kVecs; ++c) k[c] = load_pairs(keys_t + d / 2 * key_stride + c * kLanes);
 #pragma GCC unroll 8
     for (int i = 0; i < kTile; ++i) {
-      store(scores + (size_t)i * kKeyBlock + j, tile[i][0] * scale);
-      store(scores + (size_t)i * kKeyBlock + j + kLanes, tile[i][1] * scale);
+      const UintVec q = splat_pair(queries[i] + d);
+      for (int c = 0; c < kVecs; ++c) tile[i][c] = add_products(tile[i][c], k[c], q);
     }
   }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i) {
+    for (int c = 0; c < kVecs; ++c) {
+      store(scores + (size_t)i * kKeyBlock + c * kLanes, tile[i][c] * scale);
+    }
+  }
+}
+
+inline void score_pairs(const BFloat16* const* queries, const Pair* keys_t, size_t key_stride,
+                        size_t keys, size_t head_dim, float scale, float* scores) {
+  size_t j = 0;
+  for (; j + kPair <= keys; j += kPair) {
+    score_pair_vecs<2>(queries, keys_t + j, key_stride, head_dim, scale, scores + j);
+  }
+  if (j < keys) score_pair_vecs<1>(queries, keys_t + j, key_stride, head_dim, scale, scores + j);
+}
+
+// 2^x for x <= 0, off by 3e-6 of it: a polynomial on [-1/2, 1/2] (least squares weighted
+// towards the greatest error). What is rounded to bfloat16 keeps no more.
+inline Vec exp2_roughly(Vec x) {
+  x = max(x, splat(-170.0f));
+  const Vec n = round_to_whole(x);
+  const Vec r = x - n;
+  Vec p = splat(9.570101734e-03f);
+  p = fused(p, r, splat(5.591786060e-02f));
+  p = fused(p, r, splat(2.402474483e-01f));
+  p = fused(p, r, splat(6.931218147e-01f));
+  p = fused(p, r, splat(9.999992614e-01f));
+  return times_power(p, n);
+}
+
+// `soften` for scores in units of log 2, whose weights come out as bfloat16.
+inline void soften_pairs(float* scores, size_t keys, KeyRange seen, float* maximum, float* total,
+                         float* sums, size_t wide, BFloat16* weights) {
+  if (seen.begin >= seen.end) {
+    memset(weights, 0, keys * sizeof(BFloat16));
+    return;
+  }
+  const float new_max = raise_maximum(scores, keys, seen, *maximum);
+  if (new_max != *maximum && *total != 0.0f) {
+    shrink_sums(exp2_roughly(splat(*maximum - new_max))[0], total, sums, wide);
+  }
+  *maximum = new_max;
+  Vec added{};
+  for (size_t j = 0; j < keys; j += kLanes) {
+    const Vec e = exp2_roughly(load(scores + j) - new_max);
+    store(weights + j, e);
+    added += e;
+  }
+  *total += sum(added);
 }
 
 inline void weigh_pairs(const BFloat16* weights, const Pair* values, size_t keys, size_t head_dim,
@@ -434,19 +496,16 @@ void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v,
            begin += kKeyBlock) {
         const size_t left = last - begin;
         const size_t real_keys = left < kKeyBlock ? left : kKeyBlock;
-        const size_t block = round_up(real_keys, kPair);
-        score_pairs(queries, keys_t + begin, keys, block, head_dim, shape.scale, scores);
+        const size_t block = round_up(real_keys, kLanes);
+        score_pairs(queries, keys_t + begin, keys, block, head_dim, shape.scale * kLog2E, scores);
         for (size_t i = 0; i < real; ++i) {
           float* row = scores + i * kKeyBlock;
           if (shape.bias != nullptr) {
             add_bias(shape.bias + h * shape.bias_stride + shape.bias_zero + begin - (first + i),
-                     block, row);
+                     kLog2E, block, row);
           }
-          soften(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
-                 &total[i], sums + i * head_dim, head_dim);
-          for (size_t j = 0; j < block; j += kLanes) {
-            store(weights + i * kKeyBlock + j, load(row + j));
-          }
+          soften_pairs(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
+                       &total[i], sums + i * head_dim, head_dim, weights + i * kKeyBlock);
         }
         weigh_pairs(weights, values + begin / 2 * head_dim, round_up(real_keys, 2), head_dim, sums);
       }

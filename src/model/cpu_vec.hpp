@@ -149,15 +149,28 @@ inline float largest(Vec v) {
   }
 }
 
+#if defined(__AVX512F__)
+inline Vec round_to_whole(Vec x) {
+  return (Vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+}
+// x 2^n for whole n; 0 where that is too small.
+inline Vec times_power(Vec x, Vec n) { return (Vec)_mm512_scalef_ps((__m512)x, (__m512)n); }
+#endif
+
 // e^x for x <= 0, to about 2 units in the last place: 2^n times a polynomial on
-// [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Below -87 it gives 0.
+// [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Far below -87 it gives 0.
 inline Vec exp_negative(Vec x) {
+#if defined(__AVX512F__)
+  x = max(x, splat(-120.0f));
+  const Vec n = round_to_whole(x * 1.44269504088896341f);
+#else
   const Vec floor_x = splat(-87.0f);
   const IntVec keep = x > floor_x;
   x = max(x, floor_x);
   const Vec shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
   const Vec shifted = x * 1.44269504088896341f + shifter;
   const Vec n = shifted - shifter;
+#endif
   Vec r = x - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
   Vec p = splat(1.9875691500e-4f);
@@ -167,8 +180,12 @@ inline Vec exp_negative(Vec x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
+#if defined(__AVX512F__)
+  return times_power(p, n);
+#else
   const IntVec exponent = ((IntVec)shifted - (IntVec)shifter) << 23;
   return (Vec)(((IntVec)p + exponent) & keep);
+#endif
 }
 
 // x Phi(x), where Phi(x) - 1/2 is x times a polynomial in x^2 on [-4, 4] (least

@@ -23,10 +23,6 @@ constexpr std::int64_t kWideChunkRows = 512;
 // What a fault in a mapped file brings in on Linux, pages around the wanted one included.
 constexpr std::uint64_t kFaultBytes = std::uint64_t{64} << 10;
 
-// oneDNN's kernels, of which a run makes one for each product's shape and number of
-// rows that it meets: some half MiB each, code and all.
-constexpr std::uint64_t kKernelBytes = std::uint64_t{24} << 20;
-
 }  // namespace
 
 TextSizes sizes_of(std::span<const std::int64_t> lengths) {
@@ -175,7 +171,7 @@ EmbedPlan RunPlanner::foresee(const RunPlan& wide_plan, const TextSizes& sizes,
   // A head's keys and values are laid out anew for each thread.
   plan.workspace = bytes.chunks + static_cast<std::uint64_t>(run.workers * sizes.longest * 2 *
                                                              model_.architecture().head_dim * 4);
-  if (device_.is_cpu() && model_.layers() > 0 && sizes.total > 0) plan.workspace += kKernelBytes;
+  if (sizes.total > 0) plan.workspace += model_.kernel_bytes();
   plan.lasting = lasting.bytes();
   plan.held = held();
   plan.peak = plan.held + plan.activations + plan.workspace + plan.lasting;

@@ -117,6 +117,8 @@ class Backend {
   virtual at::ScalarType dtype() const = 0;
   /// What products' weights are held in.
   virtual at::ScalarType weight_dtype() const { return dtype(); }
+  /// What the products' library makes and keeps as it meets new numbers of rows, bytes.
+  virtual std::uint64_t kernel_bytes() const { return 0; }
 
   /// A weight of the file, on the CPU, in the form that norms and the embedding's
   /// smaller tables take.

@@ -25,6 +25,10 @@ namespace knowmap {
 namespace {
 
 constexpr std::int64_t kGatheredRows = 256;
+// oneDNN's kernels, of which a run makes one for each product's shape and number of
+// rows that it meets: some half MiB each, code and all.
+constexpr std::uint64_t kPackedKernels = std::uint64_t{24} << 20;
+constexpr std::int64_t kUsualWidth = 2;  // of products: even
 
 template <class T>
 constexpr at::ScalarType kDtype = at::kFloat;
@@ -99,6 +103,9 @@ class CpuBackend final : public Backend {
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
   at::ScalarType weight_dtype() const override { return half_weights_ ? at::kHalf : dtype(); }
+  std::uint64_t kernel_bytes() const override {
+    return takes_tiles(kUsualWidth) ? 0 : kPackedKernels;
+  }
 
   // Tables and norms stay float32, where they are: mostly in the mapped file.
   at::Tensor keep(const at::Tensor& weight) const override {
@@ -246,11 +253,13 @@ class CpuBackend final : public Backend {
  private:
   std::unique_ptr<Linear> own_linear(const at::Tensor& weight, const at::Tensor& bias,
                                      Activation activation) const {
-    if (half_weights_ || tiles_are_fast(dtype(), weight.size(1))) {
+    if (takes_tiles(weight.size(1))) {
       return make_tiled_linear(weight.to(weight_dtype()), bias, activation);
     }
     return make_packed_linear(weight.to(dtype()), bias.to(dtype()), activation);
   }
+
+  bool takes_tiles(std::int64_t in) const { return half_weights_ || tiles_are_fast(dtype(), in); }
 
   static at::Tensor gather(const at::Tensor& table, const std::int32_t* ids, std::int64_t n) {
     const at::Tensor index = at::from_blob(const_cast<std::int32_t*>(ids), {n}, at::kInt);

@@ -171,16 +171,18 @@ void pack(const int8_t* weight, size_t out, size_t in, int8_t* packed) {
 
 // --- product -----------------------------------------------------------------------
 
-// sums[i][c] = the products of kRows rows with a panel over `quads` quads.
+// sums[i][c] = the products of kRows rows with a panel over `quads` quads, for each of which
+// a cache line of `ahead` is sent for.
 template <int kRows>
 inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t quads,
-                     IntVec (&sums)[kRows][kTileVecs]) {
+                     const int8_t* ahead, IntVec (&sums)[kRows][kTileVecs]) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int c = 0; c < kTileVecs; ++c) sums[i][c] = IntVec{};
   }
   for (size_t quad = 0; quad < quads; ++quad) {
+    __builtin_prefetch(ahead + quad * kCacheLine, 0, 2);
     IntVec b[kTileVecs];
 #pragma GCC unroll 4
     for (int c = 0; c < kTileVecs; ++c) {
@@ -201,7 +203,7 @@ inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t qua
 // `y` is the place of its first number.
 template <int kRows, class T>
 inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size_t column,
-                 bool gelu, T* y, size_t y_stride) {
+                 const int8_t* ahead, bool gelu, T* y, size_t y_stride) {
   const size_t quads = up(w.in, kQuad) / kQuad;
   const size_t groups = int8_groups(w.in);
   const int8_t* panel = w.packed + column * quads * kQuad;
@@ -215,7 +217,8 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
     const size_t left = quads - g * kGroupQuads;
     IntVec sums[kRows][kTileVecs];
     multiply<kRows>(rows, panel + g * kGroupQuads * kPanel * kQuad,
-                    left < kGroupQuads ? left : kGroupQuads, sums);
+                    left < kGroupQuads ? left : kGroupQuads, ahead + g * kGroupQuads * kCacheLine,
+                    sums);
     const float* scale = w.scale + g * w.channels + column;
     const float* col_sum = w.col_sum + g * w.channels + column;
 #pragma GCC unroll 4
@@ -244,26 +247,28 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
 
 template <int kRows, class T>
 inline void tile_of(size_t count, const Int8Rows& x, size_t first_row, const Int8Weights& w,
-                    size_t column, bool gelu, T* y, size_t y_stride) {
+                    size_t column, const int8_t* ahead, bool gelu, T* y, size_t y_stride) {
   if constexpr (kRows == 1) {
-    tile<1>(x, first_row, w, column, gelu, y, y_stride);
+    tile<1>(x, first_row, w, column, ahead, gelu, y, y_stride);
   } else if (count == kRows) {
-    tile<kRows>(x, first_row, w, column, gelu, y, y_stride);
+    tile<kRows>(x, first_row, w, column, ahead, gelu, y, y_stride);
   } else {
-    tile_of<kRows - 1>(count, x, first_row, w, column, gelu, y, y_stride);
+    tile_of<kRows - 1>(count, x, first_row, w, column, ahead, gelu, y, y_stride);
   }
 }
 
 // A panel's columns of some rows, in tiles as even as can be: a small one costs nearly as
-// much as a large one.
+// much as a large one. While the first are computed, the next panel comes into the cache.
 template <class T>
 inline void panel_of(const Int8Rows& x, size_t first_row, size_t rows, const Int8Weights& w,
                      size_t column, bool gelu, T* y, size_t y_stride) {
+  const size_t quads = up(w.in, kQuad) / kQuad;
+  const int8_t* const next = w.packed + (column + kPanel) * quads * kQuad;
   const size_t tiles = (rows + kTileRows - 1) / kTileRows;
   for (size_t t = 0; t < tiles; ++t) {
     const size_t first = t * rows / tiles;
-    tile_of<kTileRows>((t + 1) * rows / tiles - first, x, first_row + first, w, column, gelu,
-                       y + first * y_stride, y_stride);
+    tile_of<kTileRows>((t + 1) * rows / tiles - first, x, first_row + first, w, column,
+                       next + t * quads * kCacheLine, gelu, y + first * y_stride, y_stride);
   }
 }
 

@@ -29,8 +29,6 @@ constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns
 constexpr size_t kBlockRows = 48;
 constexpr size_t kBlockSteps = 768;
 
-constexpr size_t kCacheLine = 64;
-
 // --- one step of a sum: a number, of bfloat16 two ------------------------------------
 
 template <class W>

@@ -63,6 +63,8 @@ class Transformer {
   /// Bytes of one layer's weights as they are held, and of all weights.
   std::uint64_t layer_bytes() const;
   std::uint64_t weight_bytes() const;
+  /// Bytes of what a run's products make beside their results.
+  std::uint64_t kernel_bytes() const { return layers() > 0 ? backend_->kernel_bytes() : 0; }
 
   /// (vocabulary, hidden_size); on a CPU where it lies in the file.
   const at::Tensor& word_table() const { return tables_.word; }

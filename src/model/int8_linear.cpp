@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <mutex>
@@ -14,7 +15,6 @@
 #include <vector>
 
 #include "model/int8_kernels.hpp"
-#include "model/packed_linear.hpp"
 
 namespace knowmap {
 
@@ -210,6 +210,23 @@ class WatchedLinear final : public Linear {
   at::Tensor& sizes_;
   mutable std::mutex mutex_;
 };
+
+/// Seconds that some hundred rows of `in` numbers take on the calling thread (to which
+/// OpenMP should leave one core): the best of some times.
+double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype) {
+  constexpr int kTimes = 7;
+  constexpr std::int64_t kRows = 256;
+  const at::Tensor x = at::ones({kRows, in}, dtype);
+  double best = 0;
+  for (int i = 0; i <= kTimes; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    linear(x);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    // The first finds caches empty.
+    if (i > 0 && (i == 1 || taken.count() < best)) best = taken.count();
+  }
+  return best;
+}
 
 class TwoFormLinear final : public SwitchableLinear {
  public:

@@ -2,7 +2,6 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -12,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -248,20 +246,6 @@ class PackedLinear final : public Linear {
 std::unique_ptr<Linear> make_packed_linear(const at::Tensor& weight, const at::Tensor& bias,
                                            Activation activation) {
   return std::make_unique<PackedLinear>(weight, bias, activation);
-}
-
-double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype) {
-  constexpr int kTimes = 7;
-  const at::Tensor x = at::ones({kRows, in}, dtype);
-  double best = 0;
-  for (int i = 0; i <= kTimes; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    linear(x);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    // The first makes the kernel.
-    if (i > 0 && (i == 1 || taken.count() < best)) best = taken.count();
-  }
-  return best;
 }
 
 }  // namespace knowmap

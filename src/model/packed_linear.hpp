@@ -20,8 +20,4 @@ namespace knowmap {
 std::unique_ptr<Linear> make_packed_linear(const at::Tensor& weight, const at::Tensor& bias,
                                            Activation activation);
 
-/// Seconds that `linear` takes for some hundred rows of `in` numbers on the calling
-/// thread (to which OpenMP should leave one core): the best of some times.
-double product_seconds(const Linear& linear, std::int64_t in, at::ScalarType dtype);
-
 }  // namespace knowmap

@@ -28,6 +28,8 @@ class Linear {
   virtual ~Linear() = default;
   /// x (rows, in) → (rows, out).
   virtual at::Tensor operator()(const at::Tensor& x) const = 0;
+  /// The same into `y` (rows, out), whose rows lie one after the other.
+  virtual void into(const at::Tensor& x, at::Tensor& y) const { y.copy_((*this)(x)); }
   /// next(this(x)); what passes between the two need not be laid out where both know a
   /// shorter way.
   virtual at::Tensor then(const at::Tensor& x, const Linear& next) const {
@@ -119,6 +121,8 @@ class Backend {
   virtual at::ScalarType weight_dtype() const { return dtype(); }
   /// What the products' library makes and keeps as it meets new numbers of rows, bytes.
   virtual std::uint64_t kernel_bytes() const { return 0; }
+  /// Products compute rows in multiples of it: others are filled up.
+  virtual std::int64_t row_multiple() const { return 1; }
 
   /// A weight of the file, on the CPU, in the form that norms and the embedding's
   /// smaller tables take.

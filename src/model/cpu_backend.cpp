@@ -5,7 +5,6 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -25,10 +24,6 @@ namespace knowmap {
 namespace {
 
 constexpr std::int64_t kGatheredRows = 256;
-// oneDNN's kernels, of which a run makes one for each product's shape and number of
-// rows that it meets: some half MiB each, code and all.
-constexpr std::uint64_t kPackedKernels = std::uint64_t{24} << 20;
-constexpr std::int64_t kUsualWidth = 2;  // of products: even
 
 template <class T>
 constexpr at::ScalarType kDtype = at::kFloat;
@@ -103,9 +98,8 @@ class CpuBackend final : public Backend {
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return kDtype<T>; }
   at::ScalarType weight_dtype() const override { return half_weights_ ? at::kHalf : dtype(); }
-  std::uint64_t kernel_bytes() const override {
-    return takes_tiles(kUsualWidth) ? 0 : kPackedKernels;
-  }
+  std::uint64_t kernel_bytes() const override { return packs() ? kPackedKernelBytes : 0; }
+  std::int64_t row_multiple() const override { return packs() ? kPackedRowMultiple : 1; }
 
   // Tables and norms stay float32, where they are: mostly in the mapped file.
   at::Tensor keep(const at::Tensor& weight) const override {
@@ -260,6 +254,8 @@ class CpuBackend final : public Backend {
   }
 
   bool takes_tiles(std::int64_t in) const { return half_weights_ || tiles_are_fast(dtype(), in); }
+  /// Whether most products are oneDNN's: models' widths are even.
+  bool packs() const { return !takes_tiles(2); }
 
   static at::Tensor gather(const at::Tensor& table, const std::int32_t* ids, std::int64_t n) {
     const at::Tensor index = at::from_blob(const_cast<std::int32_t*>(ids), {n}, at::kInt);

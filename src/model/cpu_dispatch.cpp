@@ -2,6 +2,7 @@
 #include "model/int8_kernels.hpp"
 #include "model/int8_linear.hpp"
 #include "model/tile_kernels.hpp"
+#include "model/tiled_linear.hpp"
 #include "support/isa.hpp"
 
 namespace knowmap {
@@ -107,6 +108,14 @@ const CpuKernels<float>& cpu_kernels<float>() {
 template <>
 const CpuKernels<BFloat16>& cpu_kernels<BFloat16>() {
   return *chosen().bfloat16;
+}
+
+bool tiles_are_fast(at::ScalarType weights, std::int64_t in) {
+  if (best_isa() == Isa::generic) return false;
+#if defined(KNOWMAP_X86)
+  if (weights == at::kBFloat16 && __builtin_cpu_supports("amx-bf16")) return false;
+#endif
+  return weights != at::kBFloat16 || in % 2 == 0;
 }
 
 bool int8_is_fast() {

@@ -400,10 +400,9 @@ inline void score_pairs(const BFloat16* const* queries, const Pair* keys_t, size
   if (j < keys) score_pair_vecs<1>(queries, keys_t + j, key_stride, head_dim, scale, scores + j);
 }
 
-// 2^x for x <= 0, off by 3e-6 of it: a polynomial on [-1/2, 1/2] (least squares weighted
-// towards the greatest error). What is rounded to bfloat16 keeps no more.
+// 2^x for x <= 0, off by 3e-6 of it, 0 below -126: a polynomial on [-1/2, 1/2] (least squares
+// weighted towards the greatest error). What is rounded to bfloat16 keeps no more.
 inline Vec exp2_roughly(Vec x) {
-  x = max(x, splat(-170.0f));
   const Vec n = round_to_whole(x);
   const Vec r = x - n;
   Vec p = splat(9.570101734e-03f);
@@ -411,7 +410,7 @@ inline Vec exp2_roughly(Vec x) {
   p = fused(p, r, splat(2.402474483e-01f));
   p = fused(p, r, splat(6.931218147e-01f));
   p = fused(p, r, splat(9.999992614e-01f));
-  return times_power(p, n);
+  return times_power_above(x, -126.0f, p, n);
 }
 
 // `soften` for scores in units of log 2, whose weights come out as bfloat16.

@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__AVX2__)
-// GCC 12's own header trips over its undefined vectors (bug 105593).
+// GCC 12's own header trips over its undefined vectors (bug 105593), wherever they end up.
+// The generic form of each file is still checked.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
@@ -155,15 +156,17 @@ inline float largest(Vec v) {
 inline Vec round_to_whole(Vec x) {
   return (Vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
 }
-// x 2^n for whole n; 0 where that is too small.
-inline Vec times_power(Vec x, Vec n) { return (Vec)_mm512_scalef_ps((__m512)x, (__m512)n); }
+// p 2^n for whole n where x > least, else 0: denormal numbers, which are slow, don't arise.
+inline Vec times_power_above(Vec x, float least, Vec p, Vec n) {
+  const __mmask16 keep = _mm512_cmp_ps_mask((__m512)x, (__m512)splat(least), _CMP_GT_OQ);
+  return (Vec)_mm512_maskz_scalef_ps(keep, (__m512)p, (__m512)n);
+}
 #endif
 
 // e^x for x <= 0, to about 2 units in the last place: 2^n times a polynomial on
-// [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Far below -87 it gives 0.
+// [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Below -87 it gives 0.
 inline Vec exp_negative(Vec x) {
 #if defined(__AVX512F__)
-  x = max(x, splat(-120.0f));
   const Vec n = round_to_whole(x * 1.44269504088896341f);
 #else
   const Vec floor_x = splat(-87.0f);
@@ -183,7 +186,7 @@ inline Vec exp_negative(Vec x) {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
 #if defined(__AVX512F__)
-  return times_power(p, n);
+  return times_power_above(x, -87.0f, p, n);
 #else
   const IntVec exponent = ((IntVec)shifted - (IntVec)shifter) << 23;
   return (Vec)(((IntVec)p + exponent) & keep);
@@ -213,7 +216,8 @@ inline Vec gelu_roughly(Vec x) {
 // (the form of Hastings 1955; our coefficients: least squares weighted towards the
 // greatest error, 1.3e-8, and 1.3e-5 of what is left of it far out).
 inline Vec gelu(Vec x) {
-  const Vec z = magnitude(x);
+  // Beyond 20 nothing is left, and what is endless would meet a 0 there. NaN stays.
+  const Vec z = splat(20.0f) < magnitude(x) ? splat(20.0f) : magnitude(x);
   const Vec t = 1.0f / (z * 0.25f + 1.0f);
   Vec p = splat(-9.0271078590e-02f);
   p = p * t + 3.3599245121e-01f;

@@ -4,26 +4,13 @@
 
 #include <string.h>
 
-#include "model/cpu_vec.hpp"
+#include "model/tile_shape.hpp"
 
 namespace knowmap {
 namespace KNOWMAP_ISA {
 
 namespace {
 
-// A tile is kTileRows rows by kTileVecs vectors of columns, its sums in
-// registers: 24 of 32 with AVX-512, 12 of 16 below.
-#if defined(__AVX512F__)
-constexpr int kTileRows = 6;
-constexpr int kTileVecs = 4;
-#elif defined(__AVX2__)
-constexpr int kTileRows = 4;
-constexpr int kTileVecs = 3;
-#else
-constexpr int kTileRows = 2;
-constexpr int kTileVecs = 2;
-#endif
-constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns
 constexpr size_t kQuad = 4;  // numbers along the sum that one lane multiplies at a time
 
 typedef int8_t ByteVec __attribute__((vector_size(kLanes)));
@@ -175,7 +162,7 @@ void pack(const int8_t* weight, size_t out, size_t in, int8_t* packed) {
 // a cache line of `ahead` is sent for.
 template <int kRows>
 inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t quads,
-                     const int8_t* ahead, IntVec (&sums)[kRows][kTileVecs]) {
+                     const char* ahead, IntVec (&sums)[kRows][kTileVecs]) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
@@ -203,7 +190,7 @@ inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t qua
 // `y` is the place of its first number.
 template <int kRows, class T>
 inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size_t column,
-                 const int8_t* ahead, bool gelu, T* y, size_t y_stride) {
+                 const char* ahead, bool gelu, T* y, size_t y_stride) {
   const size_t quads = up(w.in, kQuad) / kQuad;
   const size_t groups = int8_groups(w.in);
   const int8_t* panel = w.packed + column * quads * kQuad;
@@ -245,31 +232,18 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
   }
 }
 
-template <int kRows, class T>
-inline void tile_of(size_t count, const Int8Rows& x, size_t first_row, const Int8Weights& w,
-                    size_t column, const int8_t* ahead, bool gelu, T* y, size_t y_stride) {
-  if constexpr (kRows == 1) {
-    tile<1>(x, first_row, w, column, ahead, gelu, y, y_stride);
-  } else if (count == kRows) {
-    tile<kRows>(x, first_row, w, column, ahead, gelu, y, y_stride);
-  } else {
-    tile_of<kRows - 1>(count, x, first_row, w, column, ahead, gelu, y, y_stride);
-  }
-}
-
-// A panel's columns of some rows, in tiles as even as can be: a small one costs nearly as
-// much as a large one. While the first are computed, the next panel comes into the cache.
+// A panel's columns of some rows.
 template <class T>
 inline void panel_of(const Int8Rows& x, size_t first_row, size_t rows, const Int8Weights& w,
                      size_t column, bool gelu, T* y, size_t y_stride) {
   const size_t quads = up(w.in, kQuad) / kQuad;
-  const int8_t* const next = w.packed + (column + kPanel) * quads * kQuad;
-  const size_t tiles = (rows + kTileRows - 1) / kTileRows;
-  for (size_t t = 0; t < tiles; ++t) {
-    const size_t first = t * rows / tiles;
-    tile_of<kTileRows>((t + 1) * rows / tiles - first, x, first_row + first, w, column,
-                       next + t * quads * kCacheLine, gelu, y + first * y_stride, y_stride);
-  }
+  const size_t bytes = kPanel * quads * kQuad;
+  const char* const here = (const char*)w.packed + column * quads * kQuad;
+  const Ahead ahead{here + bytes, column + kPanel < w.out ? bytes : 0, here};
+  in_tiles(rows, [&](auto height, size_t first, size_t t) {
+    tile<height.rows>(x, first_row + first, w, column, ahead.of(t, quads), gelu,
+                      y + first * y_stride, y_stride);
+  });
 }
 
 template <class T>

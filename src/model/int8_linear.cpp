@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <array>
@@ -119,16 +120,19 @@ class Int8Linear final : public Linear {
     kernels_.pack(whole.data(), out_, in_, packed_.data_ptr<std::int8_t>());
   }
 
-  at::Tensor operator()(const at::Tensor& x) const override { return multiply(quantize(x), x); }
+  at::Tensor operator()(const at::Tensor& x) const override { return product_like(quantize(x), x); }
+
+  void into(const at::Tensor& x, at::Tensor& y) const override { multiply(quantize(x), y); }
 
   at::Tensor then(const at::Tensor& x, const Linear& next) const override {
     const auto* other = dynamic_cast<const Int8Linear*>(&next.form());
     if (other == nullptr) return Linear::then(x, next);
+    TORCH_INTERNAL_ASSERT(other->in_ == out_);
     const QuantizedRows rows = quantize(x);
     const QuantizedRows between(x.size(0), other->in_);
     kernels_.product_to_rows(rows.view(), rows.count(), weights(), gelu_, other->factors(),
                              between.view());
-    return other->multiply(between, x);
+    return other->product_like(between, x);
   }
 
  private:
@@ -142,10 +146,14 @@ class Int8Linear final : public Linear {
   }
 
   /// The result has the format of `like`.
-  at::Tensor multiply(const QuantizedRows& rows, const at::Tensor& like) const {
+  at::Tensor product_like(const QuantizedRows& rows, const at::Tensor& like) const {
     at::Tensor y = at::empty({like.size(0), static_cast<std::int64_t>(out_)}, like.options());
-    kernels_.product(rows.view(), rows.count(), weights(), gelu_, static_cast<T*>(y.data_ptr()));
+    multiply(rows, y);
     return y;
+  }
+
+  void multiply(const QuantizedRows& rows, at::Tensor& y) const {
+    kernels_.product(rows.view(), rows.count(), weights(), gelu_, static_cast<T*>(y.data_ptr()));
   }
 
   Int8Weights weights() const {
@@ -243,6 +251,11 @@ class TwoFormLinear final : public SwitchableLinear {
 
   at::Tensor then(const at::Tensor& x, const Linear& next) const override {
     return mode_ == Mode::compare ? Linear::then(x, next) : form().then(x, next);
+  }
+
+  void into(const at::Tensor& x, at::Tensor& y) const override {
+    if (mode_ == Mode::compare) return Linear::into(x, y);
+    form().into(x, y);
   }
 
   const Linear& form() const override {

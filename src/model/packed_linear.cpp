@@ -51,7 +51,7 @@ constexpr std::int64_t kRows = 256;  // for which weights are laid out
 
 /// Numbers of rows whose kernels are there from the start: any multiple of the last,
 /// and no others come, is a sum of these.
-constexpr std::array<std::int64_t, 3> kKernelRows = {256, 64, 16};
+constexpr std::array<std::int64_t, 3> kKernelRows = {256, 64, kPackedRowMultiple};
 
 /// oneDNN tells no cause. Where there is another than memory, the kernels of
 /// `kKernelRows` could not be made either, and loading said so.

@@ -2,26 +2,12 @@
 // with inline functions that other files share.
 #include "model/tile_kernels.hpp"
 
-#include "model/cpu_vec.hpp"
+#include "model/tile_shape.hpp"
 
 namespace knowmap {
 namespace KNOWMAP_ISA {
 
 namespace {
-
-// A tile is at most kTileRows rows by kTileVecs vectors of columns, its sums in
-// registers: 24 of 32 with AVX-512, 12 of 16 below.
-#if defined(__AVX512F__)
-constexpr int kTileRows = 6;
-constexpr int kTileVecs = 4;
-#elif defined(__AVX2__)
-constexpr int kTileRows = 4;
-constexpr int kTileVecs = 3;
-#else
-constexpr int kTileRows = 2;
-constexpr int kTileVecs = 2;
-#endif
-constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns
 
 // Rows that go through with a panel, and steps of their sums: with AVX-512 what is
 // read of the panel (192 KiB of float32) and of the rows stays in the second-level
@@ -35,6 +21,8 @@ template <class W>
 constexpr size_t kStep = 1;
 template <>
 constexpr size_t kStep<BFloat16> = 2;
+template <class W>
+constexpr size_t kStepBytes = kStep<W>* kPanel * sizeof(W);  // of a panel
 
 inline Vec load_weights(const float* p) { return load(p); }
 inline Vec load_weights(const Float16* p) {
@@ -147,7 +135,7 @@ struct TilePart {
   const W* panel;  // from its first step on
   size_t first_step;
   size_t steps;
-  const char* ahead;  // weights that come next: a cache line a step is sent for
+  const char* ahead;  // a cache line of it is sent for at each step
   float* sums;        // (rows, kPanel)
   bool last;
   const float* bias;  // of the panel's columns
@@ -217,26 +205,14 @@ inline void tile(const TilePart<T, W>& part) {
   }
 }
 
-template <int kRows, class T, class W>
-inline void tile_of(size_t rows, const TilePart<T, W>& part) {
-  if constexpr (kRows == 1) {
-    tile<1>(part);
-  } else if (rows == kRows) {
-    tile<kRows>(part);
-  } else {
-    tile_of<kRows - 1>(rows, part);
-  }
-}
-
 template <class T, class W>
 void product(const T* x, size_t x_stride, size_t rows, const TileWeights<W>& w, bool gelu, T* y,
              size_t y_stride) {
   const size_t steps = w.in / kStep<W>;
+  const W* const end = w.packed + (w.out + kPanel - 1) / kPanel * kPanel * w.in;
   alignas(64) float sums[kBlockRows * kPanel];
   for (size_t begin = 0; begin < rows; begin += kBlockRows) {
     const size_t count = rows - begin < kBlockRows ? rows - begin : kBlockRows;
-    // Tiles as even as can be: a small one costs nearly as much as a large one.
-    const size_t tiles = (count + kTileRows - 1) / kTileRows;
     for (size_t column = 0; column < w.out; column += kPanel) {
       for (size_t step = 0; step < steps; step += kBlockSteps) {
         TilePart<T, W> part;
@@ -249,18 +225,18 @@ void product(const T* x, size_t x_stride, size_t rows, const TileWeights<W>& w, 
         part.columns = w.out - column;
         part.gelu = gelu;
         part.y_stride = y_stride;
-        // While the first tiles are computed, the next block comes into the cache: it lies
-        // where this one ends.
-        const char* const next =
-            (const char*)(part.panel + (step + part.steps) * kPanel * kStep<W>);
-        for (size_t t = 0; t < tiles; ++t) {
-          const size_t first = t * count / tiles;
-          part.ahead = next + t * part.steps * kCacheLine;
+        const char* const here = (const char*)(part.panel + step * kPanel * kStep<W>);
+        const char* const next = here + part.steps * kStepBytes<W>;
+        const size_t left = (size_t)((const char*)end - next);
+        const size_t most = kBlockSteps * kStepBytes<W>;
+        const Ahead ahead{next, left < most ? left : most, here};
+        in_tiles(count, [&](auto height, size_t first, size_t t) {
+          part.ahead = ahead.of(t, part.steps);
           part.x = x + (begin + first) * x_stride;
           part.sums = sums + first * kPanel;
           part.y = y + (begin + first) * y_stride + column;
-          tile_of<kTileRows>((t + 1) * count / tiles - first, part);
-        }
+          tile<height.rows>(part);
+        });
       }
     }
   }

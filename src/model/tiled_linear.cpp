@@ -2,11 +2,11 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 
 #include <cstddef>
 
 #include "model/tile_kernels.hpp"
-#include "support/isa.hpp"
 
 namespace knowmap {
 
@@ -28,11 +28,15 @@ class TiledLinear final : public Linear {
 
   at::Tensor operator()(const at::Tensor& x) const override {
     at::Tensor y = at::empty({x.size(0), out_}, x.options());
+    into(x, y);
+    return y;
+  }
+
+  void into(const at::Tensor& x, at::Tensor& y) const override {
     kernels_.product(static_cast<const T*>(x.const_data_ptr()), size(x.stride(0)), size(x.size(0)),
                      {static_cast<const W*>(packed_.const_data_ptr()),
                       bias_.const_data_ptr<float>(), size(out_), size(in_)},
                      gelu_, static_cast<T*>(y.data_ptr()), size(y.stride(0)));
-    return y;
   }
 
  private:
@@ -46,24 +50,13 @@ class TiledLinear final : public Linear {
   at::Tensor bias_;  // float32, as the sums are
 };
 
-#if defined(__x86_64__)
-bool multiplies_matrices() { return __builtin_cpu_supports("amx-bf16") != 0; }
-#endif
-
 }  // namespace
-
-bool tiles_are_fast(at::ScalarType weights, std::int64_t in) {
-#if defined(__x86_64__)
-  if (best_isa() == Isa::generic) return false;
-  return weights != at::kBFloat16 || (in % 2 == 0 && !multiplies_matrices());
-#else
-  return false;
-#endif
-}
 
 std::unique_ptr<Linear> make_tiled_linear(const at::Tensor& weight, const at::Tensor& bias,
                                           Activation activation) {
+  TORCH_CHECK(weight.size(1) > 0, "a product needs a width");
   if (weight.scalar_type() == at::kBFloat16) {
+    TORCH_CHECK(weight.size(1) % 2 == 0, "bfloat16 goes through in pairs");
     return std::make_unique<TiledLinear<BFloat16, BFloat16>>(weight, bias, activation);
   }
   if (weight.scalar_type() == at::kHalf) {

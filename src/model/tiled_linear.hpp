@@ -15,8 +15,8 @@ namespace knowmap {
 bool tiles_are_fast(at::ScalarType weights, std::int64_t in);
 
 /// Our own product on the CPU: `weight` (out, in) in float32, float16 (rows and
-/// arithmetic are float32's then) or bfloat16, which rows and results have too; `bias` (out).
-/// As fast as oneDNN's over many rows, faster over few: any number of rows will do,
+/// arithmetic are float32's then) or bfloat16 (`in` is even then), which rows and results have too;
+/// `bias` (out). As fast as oneDNN's over many rows, faster over few: any number of rows will do,
 /// and no code is made for it.
 std::unique_ptr<Linear> make_tiled_linear(const at::Tensor& weight, const at::Tensor& bias,
                                           Activation activation);

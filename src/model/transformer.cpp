@@ -22,20 +22,21 @@ namespace {
 // may have this many times its rows at once.
 constexpr std::int64_t kNarrowChunks = 4;
 // Fewer rows than these take a thread as long: weights are read for all alike.
-constexpr std::int64_t kFewRows = 4;
+constexpr std::int64_t kLeastRows = 4;
 
-/// Rows that a thread takes at a time: `most`, fewer where others are to help.
-std::int64_t rows_at_a_time(const at::Tensor& x, std::int64_t most, const Team* team) {
+/// Rows that a thread takes at a time: `most`, fewer where others are to help, in
+/// multiples of `multiple`.
+std::int64_t rows_at_a_time(const at::Tensor& x, std::int64_t most, std::int64_t multiple,
+                            const Team* team) {
   const std::int64_t threads = team == nullptr ? 1 : team->idle() + 1;
-  const std::int64_t even = (x.size(0) + threads - 1) / threads;
-  return std::min(most, std::max(even, kFewRows));
+  const std::int64_t even = std::max((x.size(0) + threads - 1) / threads, kLeastRows);
+  return std::min(most, (even + multiple - 1) / multiple * multiple);
 }
 
-/// task(begin, end) over the rows of `x`, `most` at a time.
+/// task(begin, end) over the rows of `x`, `rows` at a time.
 template <class Task>
-void run_ranges(Team* team, const at::Tensor& x, std::int64_t most, const Task& task) {
-  knowmap::run_ranges(team, static_cast<std::size_t>(x.size(0)),
-                      static_cast<std::size_t>(rows_at_a_time(x, most, team)),
+void run_ranges(Team* team, const at::Tensor& x, std::int64_t rows, const Task& task) {
+  knowmap::run_ranges(team, static_cast<std::size_t>(x.size(0)), static_cast<std::size_t>(rows),
                       [&](std::size_t begin, std::size_t end) {
                         task(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
                       });
@@ -200,9 +201,10 @@ std::shared_ptr<const Transformer::Layer> Transformer::read_layer(std::int64_t i
 at::Tensor Transformer::forward(const PackedTokens& tokens, std::int64_t chunk_rows,
                                 const StopSign& stop, Team* team) const {
   Passage passage = begin(tokens);
+  at::Tensor room;
   for (const auto& layer : layers_) {
     if (stop()) throw CancelledError("cancelled between two layers");
-    pass(*layer, passage, chunk_rows, team);
+    pass(*layer, passage, chunk_rows, team, &room);
   }
   return finish(passage);
 }
@@ -224,11 +226,12 @@ Passage Transformer::begin(const PackedTokens& tokens) const {
   return passage;
 }
 
-void Transformer::pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
-                       Team* team) const {
-  const at::Tensor context = attend(layer, passage, chunk_rows, team);
+void Transformer::pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows, Team* team,
+                       at::Tensor* room) const {
+  const at::Tensor context = attend(layer, passage, chunk_rows, team, room);
   // From here to the end of the layer no row needs another.
-  run_ranges(team, passage.x, chunk_rows, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t step = rows_at_a_time(passage.x, chunk_rows, backend_->row_multiple(), team);
+  run_ranges(team, passage.x, step, [&](std::int64_t begin, std::int64_t end) {
     at::Tensor rows = passage.x.slice(0, begin, end);
     at::Tensor part = (*layer.attention_out)(context.slice(0, begin, end));
     join(rows, part, layer.attention_norm_out);
@@ -240,7 +243,7 @@ void Transformer::pass(const Layer& layer, Passage& passage, std::int64_t chunk_
 at::Tensor Transformer::finish(Passage& passage) const {
   at::Tensor x = passage.x;
   if (final_norm_) backend_->norm(x, final_norm_, x);
-  return x.slice(0, 0, passage.tokens.tokens());
+  return x;
 }
 
 void Transformer::join(at::Tensor& x, at::Tensor& y, const NormWeights& norm_out) const {
@@ -253,7 +256,7 @@ void Transformer::join(at::Tensor& x, at::Tensor& y, const NormWeights& norm_out
 }
 
 at::Tensor Transformer::attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
-                               Team* team) const {
+                               Team* team, at::Tensor* room) const {
   const Architecture& a = architecture_;
   const at::Tensor& x = passage.x;
   const std::int64_t n = x.size(0);
@@ -263,26 +266,34 @@ at::Tensor Transformer::attend(const Layer& layer, Passage& passage, std::int64_
       sight.rope < 0 ? at::Tensor() : passage.rotary[static_cast<std::size_t>(sight.rope)];
 
   at::Tensor qkv;
-  const std::int64_t most = kNarrowChunks * chunk_rows;
-  const bool whole = rows_at_a_time(x, most, team) >= n;
-  if (!whole) qkv = at::empty({n, (a.heads + 2 * a.kv_heads) * a.head_dim}, x.options());
-  run_ranges(whole ? nullptr : team, x, most, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t step =
+      rows_at_a_time(x, kNarrowChunks * chunk_rows, backend_->row_multiple(), team);
+  const bool whole = step >= n;
+  if (!whole) {
+    // Not asked for anew by each layer: small blocks that come between would leave the heap
+    // no place for it where it was.
+    if (room != nullptr) qkv = *room;
+    if (!qkv.defined()) qkv = at::empty({n, (a.heads + 2 * a.kv_heads) * a.head_dim}, x.options());
+    if (room != nullptr) *room = qkv;
+  }
+  run_ranges(whole ? nullptr : team, x, step, [&](std::int64_t begin, std::int64_t end) {
     at::Tensor rows = x.slice(0, begin, end);
     if (layer.attention_norm_in) {
       at::Tensor normed = at::empty(rows.sizes(), rows.options());
       backend_->norm(rows, layer.attention_norm_in, normed);
       rows = normed;
     }
-    at::Tensor part = (*layer.qkv)(rows);
+    at::Tensor part;
+    if (whole) {
+      part = qkv = (*layer.qkv)(rows);
+    } else {
+      part = qkv.slice(0, begin, end);
+      layer.qkv->into(rows, part);
+    }
     if (turned) {
       backend_->turn_heads(
           part, passage.tokens, begin,
           {a.heads, a.kv_heads, a.head_dim, layer.query_norm, layer.key_norm, rotary});
-    }
-    if (whole) {
-      qkv = part;
-    } else {
-      qkv.slice(0, begin, end).copy_(part);
     }
   });
 

@@ -51,8 +51,10 @@ class Transformer {
   void read_layers();
   /// Reads layer `i` from the file, and tells the system that its pages may go.
   std::shared_ptr<const Layer> read_layer(std::int64_t i) const;
-  void pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
-            Team* team = nullptr) const;
+  /// `room` keeps the memory of queries, keys and values from layer to layer, where the
+  /// passages that go through one after the other are the same.
+  void pass(const Layer& layer, Passage& passage, std::int64_t chunk_rows, Team* team = nullptr,
+            at::Tensor* room = nullptr) const;
   /// (tokens, hidden_size)
   at::Tensor finish(Passage& passage) const;
 
@@ -85,8 +87,8 @@ class Transformer {
                                       std::int64_t in, bool bias, Activation activation,
                                       std::size_t number) const;
   /// What attention gives each row, before its output's product.
-  at::Tensor attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows,
-                    Team* team) const;
+  at::Tensor attend(const Layer& layer, Passage& passage, std::int64_t chunk_rows, Team* team,
+                    at::Tensor* room) const;
   void feed_forward(const Layer& layer, at::Tensor& rows) const;
   /// Whether the product `up` computes the activation too.
   bool fuses_activation() const {

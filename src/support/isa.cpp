@@ -14,7 +14,10 @@ Isa supported() {
       __builtin_cpu_supports("avx512cd")) {
     return Isa::avx512;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c")) {
+    return Isa::avx2;
+  }
 #endif
   return Isa::generic;
 }

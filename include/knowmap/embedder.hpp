@@ -143,9 +143,11 @@ class KNOWMAP_EXPORT Embedder {
                    const ProgressCallback& progress = {});
   /// Embeds `runs` of the texts, each from its first text to before its second number, one
   /// after the other: `take(i, rows)` gets run i's rows, (its texts, dimension), as soon as
-  /// they are there, and `report()` tells of that run then. While a run is computed the next
-  /// one is tokenised. Progress counts each run anew. For what is to be kept as it is made,
-  /// of collections larger than memory. Throws what `encode` and `take` throw.
+  /// they are there, and `report()` tells of that run then; it leaves the embedder as it is.
+  /// While a run is computed the next one is tokenised, so that some moments see one thread
+  /// more than `threads`. Progress counts each run anew. For rows that are to be kept as they
+  /// are made, of collections larger than memory. Throws what `encode` and `take` throw, and
+  /// `std::invalid_argument` for a run that lies outside the texts.
   void encode_runs(std::span<const std::string_view> texts,
                    std::span<const std::pair<std::size_t, std::size_t>> runs,
                    const std::function<void(std::size_t i, Matrix rows)>& take,
@@ -175,7 +177,7 @@ class KNOWMAP_EXPORT Embedder {
   /// Resolved: never "auto".
   const std::string& device() const;
   Precision precision() const;
-  /// Of the last `encode`.
+  /// Of the last `encode`, or run of `encode_runs`.
   const EmbedReport& report() const;
   /// All that decides the bytes of a row: hashes of weights, tokenizer and
   /// configuration, pooling, precision, length.

@@ -338,19 +338,20 @@ struct Embedder::Impl {
            const std::function<Sink(std::size_t begin)>& sink_of) {
     const Units units = units_of(texts);
     Tokens tokens = tokens_of(texts, units);
-    run(units, tokens, progress, lasting_bytes, sink_of);
+    run({0, texts.size()}, units, tokens, progress, lasting_bytes, sink_of);
   }
 
-  /// Computes unit by unit; `sink_of(begin)` takes what belongs to the texts from `begin` on.
-  void run(const Units& units, Tokens& tokens_of_units, const ProgressCallback& progress,
-           const LastingBytes& lasting_bytes,
+  /// Computes the units of a run of texts; `sink_of(begin)` takes what belongs to the run's
+  /// texts from `begin` on.
+  void run(const Unit& texts, std::span<const Unit> units, Tokens& tokens_of_units,
+           const ProgressCallback& progress, const LastingBytes& lasting_bytes,
            const std::function<Sink(std::size_t begin)>& sink_of) {
     const auto start = std::chrono::steady_clock::now();
     reset_peak_memory();
     lasting = lasting_bytes;
     const RunPlan run_plan = fixed_plan ? *fixed_plan : planner().plan(*lasting);
     report = {};
-    report.texts = units.empty() ? 0 : units.back().second - units.front().first;
+    report.texts = texts.second - texts.first;
     report.batch_tokens_planned = static_cast<std::uint64_t>(run_plan.batch_tokens);
     report.batch_tokens_final = report.batch_tokens_planned;
     report.device = device_name;
@@ -363,7 +364,7 @@ struct Embedder::Impl {
     for (const auto& [begin, end] : units) {
       const TokenBatch tokens = tokens_of_units.take();
       report.tokens += tokens.tokens();
-      encode_unit(tokens, run_plan, sink_of(begin), monitor);
+      encode_unit(tokens, run_plan, sink_of(begin - texts.first), monitor);
       report.peak_bytes = std::max(report.peak_bytes, peak_memory());
     }
     monitor.finish();
@@ -374,10 +375,25 @@ struct Embedder::Impl {
   TokenBatch tokenize(std::span<const std::string_view> texts) const {
     const std::size_t length = max_length + special_before + special_after;
     if (prompt.empty()) return tokenizer->encode_batch(texts, length, options.threads);
-    std::vector<std::string> prompted;
-    for (const std::string_view text : texts) prompted.push_back(prompt + std::string(text));
-    const std::vector<std::string_view> views(prompted.begin(), prompted.end());
-    return tokenizer->encode_batch(views, length, options.threads);
+    // Texts are copied behind their prompt, so many at a time that it takes no memory to
+    // speak of, however long they are.
+    constexpr std::size_t kCopied = std::size_t{4} << 20;
+    TokenBatch all;
+    all.offsets = {0};
+    for (std::size_t next = 0; next < texts.size();) {
+      std::vector<std::string> prompted;
+      for (std::size_t bytes = 0; next < texts.size() && bytes < kCopied; ++next) {
+        prompted.push_back(prompt + std::string(texts[next]));
+        bytes += prompted.back().size();
+      }
+      const std::vector<std::string_view> views(prompted.begin(), prompted.end());
+      const TokenBatch some = tokenizer->encode_batch(views, length, options.threads);
+      for (std::size_t i = 1; i < some.offsets.size(); ++i) {
+        all.offsets.push_back(some.offsets[i] + static_cast<std::int64_t>(all.ids.size()));
+      }
+      all.ids.insert(all.ids.end(), some.ids.begin(), some.ids.end());
+    }
+    return all;
   }
 
   /// Sets apart the special tokens around a text.
@@ -523,22 +539,24 @@ void Embedder::encode_runs(std::span<const std::string_view> texts,
                            const ProgressCallback& progress) {
   Impl& s = *impl_;
   Units all;
-  std::vector<Units> units;
+  std::vector<std::size_t> ends;  // of each run's units
   for (const auto& [begin, end] : runs) {
     if (begin > end || end > texts.size()) {
       throw std::invalid_argument("encode_runs got a run [" + std::to_string(begin) + ", " +
                                   std::to_string(end) + ") of " + std::to_string(texts.size()) +
                                   " texts");
     }
-    units.push_back(s.units_of(texts.subspan(begin, end - begin)));
-    for (const auto& unit : units.back()) {
+    for (const Unit& unit : s.units_of(texts.subspan(begin, end - begin))) {
       all.emplace_back(begin + unit.first, begin + unit.second);
     }
+    ends.push_back(all.size());
   }
   Impl::Tokens tokens = s.tokens_of(texts, all);
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    Matrix rows(runs[i].second - runs[i].first, dimension());
-    s.run(units[i], tokens, progress, s.planner().lasting(rows), s.into(rows));
+    const std::size_t first = i == 0 ? 0 : ends[i - 1];
+    Matrix rows(runs[i].second - runs[i].first, s.dimension());
+    s.run(runs[i], std::span(all).subspan(first, ends[i] - first), tokens, progress,
+          s.planner().lasting(rows), s.into(rows));
     take(i, std::move(rows));
   }
 }

@@ -8,8 +8,9 @@
 
 namespace knowmap {
 
-/// Contiguous runs [begin, end) of texts.
-using Units = std::vector<std::pair<std::size_t, std::size_t>>;
+/// A contiguous run [begin, end) of texts.
+using Unit = std::pair<std::size_t, std::size_t>;
+using Units = std::vector<Unit>;
 
 /// Cuts texts into contiguous runs [begin, end) of about `unit_tokens` tokens:
 /// what is tokenised, planned and committed together. The cut depends on the

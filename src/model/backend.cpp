@@ -34,7 +34,7 @@ std::vector<std::int32_t> positions_in_texts(const PackedTokens& tokens, std::in
                                              std::int64_t rows) {
   std::vector<std::int32_t> positions;
   const std::int64_t begin = tokens.offsets.front() + first;
-  const std::int64_t end = std::min(begin + rows, tokens.offsets.back());
+  const std::int64_t end = begin + rows;
   auto text = std::upper_bound(tokens.offsets.begin(), tokens.offsets.end(), begin) - 1;
   for (std::int64_t i = begin; i < end; ++i) {
     while (i >= *(text + 1)) ++text;

@@ -11,7 +11,7 @@ namespace knowmap {
 std::vector<std::int32_t> table_positions(const PackedTokens& tokens,
                                           const EmbeddingTables& tables);
 
-/// Places within their texts of tokens [first, first + rows), where so many are left.
+/// Places within their texts of tokens [first, first + rows).
 std::vector<std::int32_t> positions_in_texts(const PackedTokens& tokens, std::int64_t first,
                                              std::int64_t rows);
 

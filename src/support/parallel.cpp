@@ -10,6 +10,7 @@
 #include <fstream>
 #include <mutex>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -123,7 +124,15 @@ Workers::Workers(int threads) : impl_(std::make_unique<Impl>()) {
   }
   const int count = threads == 0 ? available_threads() : threads;
   impl_->threads.reserve(static_cast<std::size_t>(count));
-  for (int w = 0; w < count; ++w) impl_->threads.emplace_back([this, w] { impl_->loop(w); });
+  for (int w = 0; w < count; ++w) {
+    try {
+      impl_->threads.emplace_back([this, w] { impl_->loop(w); });
+    } catch (const std::system_error&) {
+      // The system has no more threads: those that there are do the work.
+      if (w == 0) throw;
+      break;
+    }
+  }
 }
 
 Workers::~Workers() {

@@ -46,7 +46,7 @@ class Monitor {
 /// runs on one thread: the sharing out is done here.
 class Workers {
  public:
-  /// 0 = one for each core that this process may use.
+  /// 0 = one for each core that this process may use. Fewer where the system gives no more.
   explicit Workers(int threads = 0);
   ~Workers();
   Workers(const Workers&) = delete;

@@ -253,6 +253,47 @@ TEST_F(EmbedderTest, RunsGiveTheRowsOfAllTexts) {
   EXPECT_EQ(taken, (std::vector<std::size_t>{0, 1, 2, 3}));
 }
 
+TEST_F(EmbedderTest, ARunOfSeveralUnitsIsOneRun) {
+  // Enough for more than one unit of 65,536 tokens.
+  std::string text;
+  for (int j = 0; j < 120; ++j) text += std::string(1, static_cast<char>('a' + j % 5)) + " b ";
+  const std::vector<std::string_view> many(1500, text);
+  Embedder embedder = load();
+  const Matrix expected = embedder.encode(std::vector<std::string_view>{text});
+  const std::vector<std::pair<std::size_t, std::size_t>> runs{{0, 1400}, {1400, 1500}};
+  std::uint64_t done = 0;
+  std::vector<std::uint64_t> totals;
+  embedder.encode_runs(
+      many, runs,
+      [&](std::size_t i, const Matrix& rows) {
+        EXPECT_EQ(done, runs[i].second - runs[i].first);
+        for (const std::size_t row : {std::size_t{0}, rows.rows() / 2, rows.rows() - 1}) {
+          EXPECT_EQ(std::memcmp(rows.data() + row * rows.cols(), expected.data(),
+                                rows.cols() * sizeof(float)),
+                    0);
+        }
+      },
+      [&](const Progress& progress) {
+        done = progress.done;
+        totals.push_back(progress.total);
+        return true;
+      });
+  EXPECT_EQ(totals.front(), 1400u);
+  EXPECT_EQ(totals.back(), 100u);
+}
+
+TEST_F(EmbedderTest, APromptIsPutBeforeEveryText) {
+  Embedder embedder = load();
+  std::vector<std::string> prompted;
+  for (const std::string_view text : texts_) prompted.push_back("c d " + std::string(text));
+  const std::vector<std::string_view> views(prompted.begin(), prompted.end());
+  const Matrix expected = embedder.encode(views);
+  EncodeOptions options;
+  options.prompt = "c d ";
+  embedder.set_encode_options(options);
+  EXPECT_TRUE(equal(embedder.encode(texts_), expected));
+}
+
 TEST_F(EmbedderTest, RunsEndWhereTheirTakerFails) {
   Embedder embedder = load();
   const std::vector<std::pair<std::size_t, std::size_t>> runs{{0, 5}, {5, 10}, {10, 15}};

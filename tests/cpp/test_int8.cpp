@@ -176,6 +176,43 @@ TEST(Int8Product, EqualsThePlainSumOfWholeNumbers) {
   }
 }
 
+TEST(Int8Product, RowsForTheNextProductAreTheProductsOwnInEightBits) {
+  const std::size_t in = 40;
+  const std::size_t out = 530;  // two groups
+  for (const auto& [name, kernels] : kernels_here()) {
+    const std::size_t channels = (out + 95) / 96 * 192;  // enough for any kernels' panels
+    std::vector<std::int8_t> weight(out * in);
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      weight[i] = static_cast<std::int8_t>(static_cast<int>(i * 37 % 255) - 127);
+    }
+    std::vector<std::int8_t> packed(channels * in);
+    kernels->pack(weight.data(), out, in, packed.data());
+    std::vector<float> scale(channels, 0.001F);
+    std::vector<float> col_sum(channels);
+    for (std::size_t o = 0; o < out; ++o) {
+      for (std::size_t k = 0; k < in; ++k) col_sum[o] += weight[o * in + k];
+    }
+    const std::vector<float> bias(channels, 0.1F);
+    std::vector<float> factors(out);
+    for (std::size_t o = 0; o < out; ++o) factors[o] = 0.5F + static_cast<float>(o % 3);
+    const Int8Weights weights{packed.data(), scale.data(), col_sum.data(), bias.data(),
+                              out,           in,           channels};
+    for (const std::size_t rows : {1UL, 7UL, 48UL, 50UL}) {
+      const Quantized x = quantize(*kernels, numbers(rows * in, 5), rows, in);
+      std::vector<float> y(rows * out);
+      kernels->product(x.view, rows, weights, true, y.data());
+      const Quantized want = quantize(*kernels, y, rows, out, factors.data());
+      Quantized got = want;
+      got.view = {got.q.data(), want.view.stride, got.scale.data(), got.zero.data()};
+      std::fill(got.q.begin(), got.q.end(), std::uint8_t{77});
+      kernels->product_to_rows(x.view, rows, weights, true, factors.data(), got.view);
+      EXPECT_EQ(got.q, want.q) << name << ", " << rows << " rows";
+      EXPECT_EQ(got.scale, want.scale) << name;
+      EXPECT_EQ(got.zero, want.zero) << name;
+    }
+  }
+}
+
 double relative_error(const at::Tensor& a, const at::Tensor& b) {
   return ((a - b).square().sum() / b.square().sum()).sqrt().item<double>();
 }

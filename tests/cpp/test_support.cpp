@@ -8,6 +8,7 @@
 #include <functional>
 #include <latch>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -98,6 +99,18 @@ TEST(OneAhead, AFailureComesWithTheItemThatFailed) {
   });
   EXPECT_EQ(items.take(), 0);
   EXPECT_THROW(items.take(), std::runtime_error);
+}
+
+TEST(OneAhead, WhatHadNoRoomBesideTheTakerIsMadeWhenItIsTaken) {
+  const std::thread::id taker = std::this_thread::get_id();
+  OneAhead<int> items(3, [&](std::size_t i) {
+    if (std::this_thread::get_id() != taker) {
+      if (i == 1) throw std::bad_alloc();
+      throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+    }
+    return static_cast<int>(i);
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(items.take(), i);
 }
 
 TEST(OneAhead, WaitsForWhatNobodyTakes) {

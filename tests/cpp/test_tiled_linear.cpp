@@ -4,11 +4,9 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <limits>
+#include <string>
 #include <vector>
 
 #include "model/tile_kernels.hpp"
@@ -24,7 +22,7 @@ struct Named {
   const TileKernels<T, W>* kernels;
 };
 
-/// `pick(set)` of every instruction set that this machine has.
+/// The kernels `member` of every instruction set that this machine has.
 #if defined(__x86_64__)
 #define KNOWMAP_TILE_KERNELS_HERE(T, W, member)                              \
   std::vector<Named<T, W>> all{{"generic", &generic::member}};               \
@@ -201,7 +199,6 @@ TEST(TiledLinear, MultipliesRowsOfAnyNumberAndAnyStride) {
 }
 
 TEST(TiledLinear, ServesWhereItIsFast) {
-  EXPECT_EQ(tiles_are_fast(at::kFloat, 384), best_isa() != Isa::generic);
   EXPECT_FALSE(tiles_are_fast(at::kBFloat16, 383)) << "pairs";
 }
 

@@ -24,20 +24,33 @@ namespace {
 constexpr std::int64_t kLeastTokens = 64;
 }
 
-RunBytes bytes_of(const RunPlan& plan, const MemoryNeeds& needs, std::int64_t longest,
-                  std::int64_t total) {
-  if (total == 0) return {};
-  const std::int64_t batch = std::min(std::max(plan.batch_tokens, longest), total);
-  const auto workers =
-      static_cast<std::uint64_t>(std::min<std::int64_t>(plan.workers, (total + batch - 1) / batch));
-  return {workers * static_cast<std::uint64_t>(batch) * needs.bytes_per_token,
-          workers * static_cast<std::uint64_t>(std::min(plan.chunk_rows, batch)) *
+TextSizes sizes_of(std::span<const std::int64_t> lengths) {
+  TextSizes sizes;
+  for (const std::int64_t length : lengths) {
+    sizes.next = std::max(sizes.next, std::min(length, sizes.longest));
+    sizes.longest = std::max(sizes.longest, length);
+    sizes.total += length;
+  }
+  return sizes;
+}
+
+RunBytes bytes_of(const RunPlan& plan, const MemoryNeeds& needs, const TextSizes& sizes) {
+  if (sizes.total == 0) return {};
+  // The longest texts go first, each worker with a batch of its own.
+  const std::int64_t first = std::min(std::max(plan.batch_tokens, sizes.longest), sizes.total);
+  const std::int64_t others = std::max(plan.batch_tokens, sizes.next);
+  const std::int64_t rest = sizes.total - first;
+  const std::int64_t batches = 1 + (rest + others - 1) / others;
+  const std::int64_t workers = std::min<std::int64_t>(plan.workers, batches);
+  const std::int64_t tokens = first + std::min((workers - 1) * others, rest);
+  return {static_cast<std::uint64_t>(tokens) * needs.bytes_per_token,
+          static_cast<std::uint64_t>(workers * std::min(plan.chunk_rows, first)) *
               needs.bytes_per_chunk_row};
 }
 
-RunPlan narrowed(RunPlan plan, const MemoryNeeds& needs, std::int64_t longest, std::int64_t total) {
+RunPlan narrowed(RunPlan plan, const MemoryNeeds& needs, const TextSizes& sizes) {
   const auto fits = [&] {
-    const RunBytes bytes = bytes_of(plan, needs, longest, total);
+    const RunBytes bytes = bytes_of(plan, needs, sizes);
     return bytes.activations + bytes.chunks <= needs.available / 4 * 3;
   };
   while (needs.available != 0 && plan.workers > 1 && !fits()) --plan.workers;

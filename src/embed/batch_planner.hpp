@@ -33,18 +33,25 @@ struct RunPlan {
   int workers = 1;
 };
 
+/// What a unit's texts are like, in tokens.
+struct TextSizes {
+  std::int64_t longest = 0;
+  std::int64_t next = 0;  ///< the longest but one
+  std::int64_t total = 0;
+};
+TextSizes sizes_of(std::span<const std::int64_t> lengths);
+
 /// What a run that is laid out so takes beside the model: every worker holds a
-/// batch, which is one text at least. `longest` text and all texts in tokens.
+/// batch, which is one text at least.
 struct RunBytes {
   std::uint64_t activations = 0;
   std::uint64_t chunks = 0;
 };
-RunBytes bytes_of(const RunPlan& plan, const MemoryNeeds& needs, std::int64_t longest,
-                  std::int64_t total);
+RunBytes bytes_of(const RunPlan& plan, const MemoryNeeds& needs, const TextSizes& sizes);
 
 /// Fewer workers, where texts are so long that all at once would take more than
 /// three quarters of what is available.
-RunPlan narrowed(RunPlan plan, const MemoryNeeds& needs, std::int64_t longest, std::int64_t total);
+RunPlan narrowed(RunPlan plan, const MemoryNeeds& needs, const TextSizes& sizes);
 
 /// The widest plan that fits into half of what is available (the other half is
 /// for what can't be known: the allocator's slack, oneDNN's scratch, the rest

@@ -594,7 +594,7 @@ const std::map<std::string, std::string>& Embedder::prompts() const {
 EmbedPlan Embedder::plan() const {
   const RunPlanner planner = impl_->planner();
   const auto longest = static_cast<std::int64_t>(impl_->max_length);
-  const TextSizes sizes{longest, std::max<std::int64_t>(longest, kUnitTokens)};
+  const TextSizes sizes{longest, longest, std::max<std::int64_t>(longest, kUnitTokens)};
   LastingBytes lasting = planner.lasting(0);
   lasting.meet_any(static_cast<std::uint64_t>(sizes.total));
   return planner.foresee(planner.plan(lasting), sizes, lasting);

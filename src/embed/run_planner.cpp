@@ -25,15 +25,6 @@ constexpr std::uint64_t kFaultBytes = std::uint64_t{64} << 10;
 
 }  // namespace
 
-TextSizes sizes_of(std::span<const std::int64_t> lengths) {
-  TextSizes sizes;
-  for (const std::int64_t length : lengths) {
-    sizes.longest = std::max(sizes.longest, length);
-    sizes.total += length;
-  }
-  return sizes;
-}
-
 LastingBytes::LastingBytes(const at::Tensor* table, std::uint64_t results,
                            std::uint64_t results_per_token)
     : results_(results), results_per_token_(results_per_token) {
@@ -155,8 +146,8 @@ EmbedPlan RunPlanner::foresee(const RunPlan& wide_plan, const TextSizes& sizes,
                               const LastingBytes& lasting) const {
   const std::uint64_t free = room();
   const MemoryNeeds needs = this->needs(free);
-  const RunPlan run = narrowed(wide_plan, needs, sizes.longest, sizes.total);
-  const RunBytes bytes = bytes_of(run, needs, sizes.longest, sizes.total);
+  const RunPlan run = narrowed(wide_plan, needs, sizes);
+  const RunBytes bytes = bytes_of(run, needs, sizes);
   EmbedPlan plan;
   plan.available = free;
   plan.layer = model_.layer_bytes();

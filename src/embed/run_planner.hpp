@@ -16,13 +16,6 @@ namespace knowmap {
 inline constexpr std::int64_t kCpuBatchTokens = 512;
 inline constexpr std::int64_t kCpuChunkRows = 256;
 
-/// What a unit's texts are like, in tokens.
-struct TextSizes {
-  std::int64_t longest = 0;
-  std::int64_t total = 0;
-};
-TextSizes sizes_of(std::span<const std::int64_t> lengths);
-
 /// Memory that a run brings in and that stays: rows of the table of words, in a file
 /// that is mapped, as words are met; and what is given back.
 class LastingBytes {

@@ -1,12 +1,14 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -51,19 +53,34 @@ TEST(BytesOf, CountsABatchAWorkerAndOneTextAtLeast) {
   const MemoryNeeds needs{1 << 30, 10, 100};
   const RunPlan plan{512, 256, 2};
   const auto bytes = [&](std::int64_t longest, std::int64_t total) {
-    const RunBytes b = bytes_of(plan, needs, longest, total);
+    const RunBytes b = bytes_of(plan, needs, {longest, longest, total});
     return std::pair(b.activations, b.chunks);
   };
   EXPECT_EQ(bytes(100, 65536), std::pair(2 * 512 * 10ul, 2 * 256 * 100ul));
   EXPECT_EQ(bytes(4096, 65536), std::pair(2 * 4096 * 10ul, 2 * 256 * 100ul));
   EXPECT_EQ(bytes(40, 40), std::pair(40 * 10ul, 40 * 100ul)) << "one text has one worker";
   EXPECT_EQ(bytes(0, 0), std::pair(0ul, 0ul));
+  const RunBytes mixed = bytes_of(plan, needs, sizes_of(std::vector<std::int64_t>{60, 4096, 900}));
+  EXPECT_EQ(mixed.activations, (4096 + 900) * 10ul) << "the third comes later";
+  const RunBytes many = bytes_of(plan, needs, {4096, 900, 65536});
+  EXPECT_EQ(many.activations, (4096 + 900) * 10ul);
+}
+
+TEST(SizesOf, KnowsTheTwoLongest) {
+  const auto two = [](std::vector<std::int64_t> lengths) {
+    const TextSizes sizes = sizes_of(lengths);
+    return std::tuple(sizes.longest, sizes.next, sizes.total);
+  };
+  EXPECT_EQ(two({3, 9, 5}), std::tuple(9, 5, 17));
+  EXPECT_EQ(two({9, 9, 1}), std::tuple(9, 9, 19));
+  EXPECT_EQ(two({4}), std::tuple(4, 0, 4));
+  EXPECT_EQ(two({}), std::tuple(0, 0, 0));
 }
 
 TEST(Narrowed, LeavesOutWorkersWhereTextsAreLong) {
   const RunPlan plan{512, 256, 4};
   const auto workers = [&](std::uint64_t available, std::int64_t longest) {
-    return narrowed(plan, {available, 10, 0}, longest, 1 << 20).workers;
+    return narrowed(plan, {available, 10, 0}, {longest, longest, 1 << 20}).workers;
   };
   EXPECT_EQ(workers(1 << 20, 512), 4);
   EXPECT_EQ(workers(400'000, 10'000), 3) << "three quarters of it";

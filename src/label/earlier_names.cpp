@@ -6,6 +6,8 @@
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "label/text_words.hpp"
 
@@ -38,15 +40,16 @@ namespace {
 
 constexpr double kLeastOverlap = 0.2;
 
+/// A region of today and one of the earlier map, each by its level and its number there.
 struct Pair {
   double overlap, known;
-  std::size_t now, level, then;
+  std::size_t today, now, level, then;
 };
 
-/// All pairs of a level's regions and earlier ones that overlap, most first.
-std::vector<Pair> overlapping(const RegionLevel& level, std::span<const RegionLevel> earlier,
-                              std::span<const std::int64_t> rows) {
-  std::vector<Pair> pairs;
+/// Adds all pairs of the regions of level `today` and earlier ones that overlap.
+void add_overlapping(std::size_t today, const RegionLevel& level,
+                     std::span<const RegionLevel> earlier, std::span<const std::int64_t> rows,
+                     std::vector<Pair>& pairs) {
   for (std::size_t b = 0; b < earlier.size(); ++b) {
     const RegionLevel& before = earlier[b];
     std::unordered_map<std::uint64_t, double> both;
@@ -68,15 +71,19 @@ std::vector<Pair> overlapping(const RegionLevel& level, std::span<const RegionLe
       const double overlap = count / (now_size[now] + before_size[then] - count);
       if (overlap >= kLeastOverlap && !before.regions[then].name.empty()) {
         const double known = now_size[now] / static_cast<double>(level.regions[now].size);
-        pairs.push_back({overlap, known, now, b, then});
+        pairs.push_back({overlap, known, today, now, b, then});
       }
     }
   }
-  std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
-    if (a.overlap != b.overlap) return a.overlap > b.overlap;
-    return std::tie(a.now, a.level, a.then) < std::tie(b.now, b.level, b.then);
-  });
-  return pairs;
+}
+
+/// Whether a region of level `low` lies in region `r` of level `high`, which is above it.
+bool lies_in(std::span<const RegionLevel> levels, std::size_t low, std::size_t region,
+             std::size_t high, std::size_t r) {
+  for (std::size_t l = low; l > high; --l) {
+    region = static_cast<std::size_t>(levels[l].regions[region].parent);
+  }
+  return region == r;
 }
 
 }  // namespace
@@ -85,22 +92,33 @@ std::vector<std::vector<EarlierName>> earlier_names(std::span<const RegionLevel>
                                                     std::span<const RegionLevel> earlier,
                                                     std::span<const std::int64_t> rows) {
   std::vector<std::vector<EarlierName>> kept(levels.size());
+  std::vector<std::unordered_set<std::string>> taken(levels.size());
+  std::vector<Pair> pairs;
   for (std::size_t l = 0; l < levels.size(); ++l) {
     kept[l].resize(levels[l].regions.size());
-    std::unordered_set<std::string> taken;
-    for (const Pair& pair : overlapping(levels[l], earlier, rows)) {
-      const std::string& name = earlier[pair.level].regions[pair.then].name;
-      if (!kept[l][pair.now].name.empty()) continue;
-      bool above = false;
-      std::size_t region = pair.now;
-      for (std::size_t up = l; up > 0; --up) {
-        region = static_cast<std::size_t>(levels[up].regions[region].parent);
-        const EarlierName& other = kept[up - 1][region];
-        above = above || (other.is_same() && fold(other.name) == fold(name));
-      }
-      if (above || !taken.insert(fold(name)).second) continue;
-      kept[l][pair.now] = {name, pair.overlap, pair.known};
-    }
+    add_overlapping(l, levels[l], earlier, rows, pairs);
+  }
+  // All levels together: a name goes to the region that is most like the one that had it.
+  std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
+    if (a.overlap != b.overlap) return a.overlap > b.overlap;
+    return std::tie(a.today, a.now, a.level, a.then) < std::tie(b.today, b.now, b.level, b.then);
+  });
+  // Who keeps a name for sure, by the name.
+  std::unordered_map<std::string, std::vector<std::pair<std::size_t, std::size_t>>> keepers;
+  for (const Pair& pair : pairs) {
+    EarlierName& mine = kept[pair.today][pair.now];
+    if (!mine.name.empty()) continue;
+    const std::string& name = earlier[pair.level].regions[pair.then].name;
+    const std::string folded = fold(name);
+    const auto& holders = keepers[folded];
+    const bool held = std::any_of(holders.begin(), holders.end(), [&](const auto& holder) {
+      const auto [l, r] = holder;
+      return l < pair.today ? lies_in(levels, pair.today, pair.now, l, r)
+                            : lies_in(levels, l, r, pair.today, pair.now);
+    });
+    if (held || !taken[pair.today].insert(folded).second) continue;
+    mine = {name, pair.overlap, pair.known};
+    if (mine.is_same()) keepers[folded].emplace_back(pair.today, pair.now);
   }
   return kept;
 }

@@ -26,9 +26,9 @@ struct EarlierName {
 };
 
 /// The counterparts of all regions, by level. Rows that only one of the maps has
-/// are left aside. Pairs are taken by their overlap, each region once in a level;
-/// what overlaps by less than a fifth is new. A name that a region above keeps is
-/// not kept twice.
+/// are left aside. Pairs are taken by their overlap, of all levels together, each region
+/// once in a level; what overlaps by less than a fifth is new. A name that a region above or
+/// within keeps is not kept twice.
 std::vector<std::vector<EarlierName>> earlier_names(std::span<const RegionLevel> levels,
                                                     std::span<const RegionLevel> earlier,
                                                     std::span<const std::int64_t> rows);

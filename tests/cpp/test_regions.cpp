@@ -12,6 +12,7 @@
 
 #include "knowmap/error.hpp"
 #include "knowmap/labeler.hpp"
+#include "label/earlier_names.hpp"
 #include "support/random.hpp"
 
 namespace knowmap {
@@ -141,6 +142,44 @@ std::string all_of(const std::vector<RegionLevel>& levels) {
     for (const auto a : level.assignment) all += std::to_string(a) + " ";
   }
   return all;
+}
+
+TEST(EarlierNames, GoToTheRegionThatIsMostLikeTheOneThatHadThem) {
+  // Before: one region of 92, in which one of 29 lies. Now the upper one has 48 rows, of
+  // which the 29 are more than half; the lower one has stayed.
+  const auto region = [](const std::string& name, std::size_t size, std::int32_t parent) {
+    Region made;
+    made.name = name;
+    made.size = size;
+    made.parent = parent;
+    return made;
+  };
+  std::vector<RegionLevel> earlier(2);
+  earlier[0].regions = {region("Cities", 92, -1)};
+  earlier[0].assignment.assign(92, 0);
+  earlier[1].regions = {region("Countries", 29, 0), region("Fish", 63, 0)};
+  earlier[1].assignment.assign(92, 1);
+  std::fill_n(earlier[1].assignment.begin(), 29, 0);
+  std::vector<RegionLevel> now(2);
+  now[0].regions = {region("", 48, -1), region("", 44, -1)};
+  now[0].assignment.assign(92, 1);
+  std::fill_n(now[0].assignment.begin(), 48, 0);
+  now[1].regions = {region("", 29, 0), region("", 19, 0), region("", 44, 1)};
+  now[1].assignment.assign(92, 2);
+  std::fill_n(now[1].assignment.begin(), 48, 1);
+  std::fill_n(now[1].assignment.begin(), 29, 0);
+  const auto kept = label::earlier_names(now, earlier, {});
+  EXPECT_EQ(kept[1][0].name, "Countries");
+  EXPECT_TRUE(kept[1][0].is_same());
+  EXPECT_EQ(kept[0][0].name, "Cities");
+  // A region that is the same on two levels has its name on the upper one.
+  now[0].regions = {region("", 29, -1), region("", 63, -1)};
+  now[0].assignment = earlier[1].assignment;
+  now[1].regions = {region("", 29, 0), region("", 63, 1)};
+  now[1].assignment = earlier[1].assignment;
+  const auto twice = label::earlier_names(now, earlier, {});
+  EXPECT_EQ(twice[0][0].name, "Countries");
+  EXPECT_NE(twice[1][0].name, "Countries");
 }
 
 TEST(Regions, PlantedSubjectsAreFoundAndNamed) {

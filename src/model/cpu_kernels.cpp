@@ -81,8 +81,6 @@ constexpr int kPair = 2 * kLanes;
 constexpr size_t kKeyBlock = 256;
 constexpr float kMinusInfinity = -__builtin_inff();
 
-inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
-
 // scratch: keys transposed [head_dim][padded length], values [padded
 // length][padded head_dim], queries [kTile][head_dim], scores [kTile][kKeyBlock],
 // sums [kTile][padded head_dim].
@@ -173,40 +171,32 @@ inline void add_bias(const float* bias, float factor, size_t keys, float* scores
   }
 }
 
-// Scores of keys that a query does not see become minus infinity; returns the greatest, or
-// `maximum`, the greatest so far.
-inline float raise_maximum(float* scores, size_t keys, KeyRange seen, float maximum) {
+// Turns scores of one query into weights power(score - max), 0 for keys that it does
+// not see, and updates the running maximum and sum; earlier sums are rescaled
+// where the maximum rose. `weights` may be the scores.
+template <class Power, class T>
+inline void soften(float* scores, size_t keys, KeyRange seen, Power power, float* maximum,
+                   float* total, float* sums, size_t wide, T* weights) {
+  if (seen.begin >= seen.end) {
+    memset(weights, 0, keys * sizeof(T));
+    return;
+  }
   for (size_t j = 0; j < seen.begin; ++j) scores[j] = kMinusInfinity;
   for (size_t j = seen.end; j < keys; ++j) scores[j] = kMinusInfinity;
   Vec high = load(scores);
   for (size_t j = kLanes; j < keys; j += kLanes) high = max(high, load(scores + j));
   const float block_max = largest(high);
-  return block_max > maximum ? block_max : maximum;
-}
-
-inline void shrink_sums(float by, float* total, float* sums, size_t wide) {
-  *total *= by;
-  for (size_t d = 0; d < wide; d += kLanes) store(sums + d, load(sums + d) * by);
-}
-
-// Turns scores of one query into weights e^(score - max), 0 for keys that it does
-// not see, and updates the running maximum and sum; earlier sums are rescaled
-// where the maximum rose.
-inline void soften(float* scores, size_t keys, KeyRange seen, float* maximum, float* total,
-                   float* sums, size_t wide) {
-  if (seen.begin >= seen.end) {
-    memset(scores, 0, keys * sizeof(float));
-    return;
-  }
-  const float new_max = raise_maximum(scores, keys, seen, *maximum);
+  const float new_max = block_max > *maximum ? block_max : *maximum;
   if (new_max != *maximum && *total != 0.0f) {
-    shrink_sums(exp_negative(splat(*maximum - new_max))[0], total, sums, wide);
+    const float shrink = power(splat(*maximum - new_max))[0];
+    *total *= shrink;
+    for (size_t d = 0; d < wide; d += kLanes) store(sums + d, load(sums + d) * shrink);
   }
   *maximum = new_max;
   Vec added{};
   for (size_t j = 0; j < keys; j += kLanes) {
-    const Vec e = exp_negative(load(scores + j) - new_max);
-    store(scores + j, e);
+    const Vec e = power(load(scores + j) - new_max);
+    store(weights + j, e);
     added += e;
   }
   *total += sum(added);
@@ -293,8 +283,8 @@ void attention(const T* q, const T* k, const T* v, const AttentionShape& shape, 
             add_bias(shape.bias + h * shape.bias_stride + shape.bias_zero + begin - (first + i),
                      1.0f, block, row);
           }
-          soften(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
-                 &total[i], sums + i * wide, wide);
+          soften(row, block, within(seen_keys(first + i, shape), begin, block), exp_negative,
+                 &maximum[i], &total[i], sums + i * wide, wide, row);
         }
         weigh_tile(scores, values + begin * wide, real_keys, wide, sums);
       }
@@ -316,23 +306,8 @@ void attention(const T* q, const T* k, const T* v, const AttentionShape& shape, 
 // time: numbers that are multiplied stay bfloat16 (weights are rounded to it),
 // sums are float32. For head widths that fill vectors; `attention` serves others.
 
-constexpr float kLog2E = 1.44269504088896341f;
-
 typedef uint32_t Pair;  // two bfloat16: the lower half comes first
 
-inline Vec add_products(Vec sum, UintVec a, UintVec b) {
-  return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
-}
-inline UintVec load_pairs(const Pair* p) {
-  UintVec v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-inline UintVec splat_pair(const void* p) {
-  Pair pair;
-  memcpy(&pair, p, sizeof pair);
-  return pair - UintVec{};
-}
 // Lanes whose numbers are bfloat16 held as float32.
 inline UintVec join(Vec first, Vec second) { return ((UintVec)first >> 16) | (UintVec)second; }
 
@@ -376,10 +351,10 @@ inline void score_pair_vecs(const BFloat16* const* queries, const Pair* keys_t, 
   Vec tile[kTile][kVecs] = {};
   for (size_t d = 0; d < head_dim; d += 2) {
     UintVec k[kVecs];
-    for (int c = 0; c < kVecs; ++c) k[c] = load_pairs(keys_t + d / 2 * key_stride + c * kLanes);
+    for (int c = 0; c < kVecs; ++c) k[c] = load_words(keys_t + d / 2 * key_stride + c * kLanes);
 #pragma GCC unroll 8
     for (int i = 0; i < kTile; ++i) {
-      const UintVec q = splat_pair(queries[i] + d);
+      const UintVec q = splat_word(queries[i] + d);
       for (int c = 0; c < kVecs; ++c) tile[i][c] = add_products(tile[i][c], k[c], q);
     }
   }
@@ -413,27 +388,6 @@ inline Vec exp2_roughly(Vec x) {
   return times_power_above(x, -126.0f, p, n);
 }
 
-// `soften` for scores in units of log 2, whose weights come out as bfloat16.
-inline void soften_pairs(float* scores, size_t keys, KeyRange seen, float* maximum, float* total,
-                         float* sums, size_t wide, BFloat16* weights) {
-  if (seen.begin >= seen.end) {
-    memset(weights, 0, keys * sizeof(BFloat16));
-    return;
-  }
-  const float new_max = raise_maximum(scores, keys, seen, *maximum);
-  if (new_max != *maximum && *total != 0.0f) {
-    shrink_sums(exp2_roughly(splat(*maximum - new_max))[0], total, sums, wide);
-  }
-  *maximum = new_max;
-  Vec added{};
-  for (size_t j = 0; j < keys; j += kLanes) {
-    const Vec e = exp2_roughly(load(scores + j) - new_max);
-    store(weights + j, e);
-    added += e;
-  }
-  *total += sum(added);
-}
-
 inline void weigh_pairs(const BFloat16* weights, const Pair* values, size_t keys, size_t head_dim,
                         float* sums) {
   for (size_t d = 0; d < head_dim; d += kPair) {
@@ -444,11 +398,11 @@ inline void weigh_pairs(const BFloat16* weights, const Pair* values, size_t keys
       tile[i][1] = load(sums + (size_t)i * head_dim + d + kLanes);
     }
     for (size_t j = 0; j < keys; j += 2) {
-      const UintVec v0 = load_pairs(values + j / 2 * head_dim + d);
-      const UintVec v1 = load_pairs(values + j / 2 * head_dim + d + kLanes);
+      const UintVec v0 = load_words(values + j / 2 * head_dim + d);
+      const UintVec v1 = load_words(values + j / 2 * head_dim + d + kLanes);
 #pragma GCC unroll 8
       for (int i = 0; i < kTile; ++i) {
-        const UintVec w = splat_pair(weights + (size_t)i * kKeyBlock + j);
+        const UintVec w = splat_word(weights + (size_t)i * kKeyBlock + j);
         tile[i][0] = add_products(tile[i][0], v0, w);
         tile[i][1] = add_products(tile[i][1], v1, w);
       }
@@ -503,8 +457,9 @@ void attention_by_pairs(const BFloat16* q, const BFloat16* k, const BFloat16* v,
             add_bias(shape.bias + h * shape.bias_stride + shape.bias_zero + begin - (first + i),
                      kLog2E, block, row);
           }
-          soften_pairs(row, block, within(seen_keys(first + i, shape), begin, block), &maximum[i],
-                       &total[i], sums + i * head_dim, head_dim, weights + i * kKeyBlock);
+          // Scores are in units of log 2.
+          soften(row, block, within(seen_keys(first + i, shape), begin, block), exp2_roughly,
+                 &maximum[i], &total[i], sums + i * head_dim, head_dim, weights + i * kKeyBlock);
         }
         weigh_pairs(weights, values + begin / 2 * head_dim, round_up(real_keys, 2), head_dim, sums);
       }

@@ -30,6 +30,9 @@ constexpr int kLanes = 4;
 #endif
 
 constexpr size_t kCacheLine = 64;  // bytes
+constexpr float kLog2E = 1.44269504088896341f;
+
+inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
@@ -88,6 +91,28 @@ inline Vec fused(Vec a, Vec b, Vec c) {
   return c;
 #else
   return a * b + c;
+#endif
+}
+
+// Four bytes for each lane as they lie: pairs of bfloat16, the lower half first; quads of bytes.
+inline UintVec load_words(const void* p) {
+  UintVec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline UintVec splat_word(const void* p) {
+  uint32_t word;
+  memcpy(&word, p, sizeof word);
+  return word - UintVec{};
+}
+
+// sum + the products of the two bfloat16 of each lane.
+inline Vec add_products(Vec sum, UintVec a, UintVec b) {
+#if defined(__AVX512BF16__)
+  return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+  sum = fused((Vec)(a << 16), (Vec)(b << 16), sum);
+  return fused((Vec)(a & 0xffff0000u), (Vec)(b & 0xffff0000u), sum);
 #endif
 }
 
@@ -167,13 +192,13 @@ inline Vec times_power_above(Vec x, float least, Vec p, Vec n) {
 // [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). Below -87 it gives 0.
 inline Vec exp_negative(Vec x) {
 #if defined(__AVX512F__)
-  const Vec n = round_to_whole(x * 1.44269504088896341f);
+  const Vec n = round_to_whole(x * kLog2E);
 #else
   const Vec floor_x = splat(-87.0f);
   const IntVec keep = x > floor_x;
   x = max(x, floor_x);
   const Vec shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
-  const Vec shifted = x * 1.44269504088896341f + shifter;
+  const Vec shifted = x * kLog2E + shifter;
   const Vec n = shifted - shifter;
 #endif
   Vec r = x - n * 0.693359375f;

@@ -136,13 +136,9 @@ void quantize(const T* x, size_t stride, size_t rows, size_t dim, const float* f
 
 // --- weights -----------------------------------------------------------------------
 
-inline size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
-
-size_t channels(size_t out) { return up(out, kPanel); }
-
 // [panel][quad][column of the panel][number of the quad]
 void pack(const int8_t* weight, size_t out, size_t in, int8_t* packed) {
-  const size_t quads = up(in, kQuad) / kQuad;
+  const size_t quads = round_up(in, kQuad) / kQuad;
   for (size_t first = 0; first < out; first += kPanel) {
     for (size_t quad = 0; quad < quads; ++quad) {
       for (size_t c = 0; c < kPanel; ++c) {
@@ -177,9 +173,7 @@ inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t qua
     }
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
-      uint32_t four;
-      memcpy(&four, rows[i] + quad * kQuad, sizeof four);
-      const UintVec a = four - UintVec{};
+      const UintVec a = splat_word(rows[i] + quad * kQuad);
 #pragma GCC unroll 4
       for (int c = 0; c < kTileVecs; ++c) sums[i][c] = add_products(sums[i][c], a, b[c]);
     }
@@ -191,7 +185,7 @@ inline void multiply(const uint8_t* const* rows, const int8_t* panel, size_t qua
 template <int kRows, class T>
 inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size_t column,
                  const char* ahead, bool gelu, T* y, size_t y_stride) {
-  const size_t quads = up(w.in, kQuad) / kQuad;
+  const size_t quads = round_up(w.in, kQuad) / kQuad;
   const size_t groups = int8_groups(w.in);
   const int8_t* panel = w.packed + column * quads * kQuad;
   alignas(64) float so_far[kRows][kPanel];
@@ -236,7 +230,7 @@ inline void tile(const Int8Rows& x, size_t first_row, const Int8Weights& w, size
 template <class T>
 inline void panel_of(const Int8Rows& x, size_t first_row, size_t rows, const Int8Weights& w,
                      size_t column, bool gelu, T* y, size_t y_stride) {
-  const size_t quads = up(w.in, kQuad) / kQuad;
+  const size_t quads = round_up(w.in, kQuad) / kQuad;
   const size_t bytes = kPanel * quads * kQuad;
   const char* const here = (const char*)w.packed + column * quads * kQuad;
   const Ahead ahead{here + bytes, column + kPanel < w.out ? bytes : 0, here};

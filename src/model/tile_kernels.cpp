@@ -47,32 +47,15 @@ inline Vec load_weights(const Float16* p) {
   return (Vec)(value | (bits & 0x8000u) << 16);
 #endif
 }
-inline UintVec load_weights(const BFloat16* p) {
-  UintVec pairs;
-  memcpy(&pairs, p, sizeof pairs);
-  return pairs;
-}
+inline UintVec load_weights(const BFloat16* p) { return load_words(p); }
 
 inline Vec splat_step(const float* p) { return splat(*p); }
-inline UintVec splat_step(const BFloat16* p) {
-  uint32_t pair;
-  memcpy(&pair, p, sizeof pair);
-  return pair - UintVec{};
-}
+inline UintVec splat_step(const BFloat16* p) { return splat_word(p); }
 
 inline Vec add_step(Vec sum, Vec a, Vec b) { return fused(a, b, sum); }
-inline Vec add_step(Vec sum, UintVec a, UintVec b) {
-#if defined(__AVX512BF16__)
-  return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
-#else
-  sum = fused((Vec)(a << 16), (Vec)(b << 16), sum);
-  return fused((Vec)(a & 0xffff0000u), (Vec)(b & 0xffff0000u), sum);
-#endif
-}
+inline Vec add_step(Vec sum, UintVec a, UintVec b) { return add_products(sum, a, b); }
 
 // --- weights -------------------------------------------------------------------------
-
-size_t channels(size_t out) { return (out + kPanel - 1) / kPanel * kPanel; }
 
 // A step's numbers as lanes of 32 bits, and back.
 inline Vec load_lanes(const float* p) { return load(p); }
@@ -209,7 +192,7 @@ template <class T, class W>
 void product(const T* x, size_t x_stride, size_t rows, const TileWeights<W>& w, bool gelu, T* y,
              size_t y_stride) {
   const size_t steps = w.in / kStep<W>;
-  const W* const end = w.packed + (w.out + kPanel - 1) / kPanel * kPanel * w.in;
+  const W* const end = w.packed + channels(w.out) * w.in;
   alignas(64) float sums[kBlockRows * kPanel];
   for (size_t begin = 0; begin < rows; begin += kBlockRows) {
     const size_t count = rows - begin < kBlockRows ? rows - begin : kBlockRows;

@@ -24,6 +24,9 @@ constexpr int kTileVecs = 2;
 #endif
 constexpr size_t kPanel = (size_t)kTileVecs * kLanes;  // columns, laid out together
 
+// Output channels with those that fill up the last panel.
+size_t channels(size_t out) { return round_up(out, kPanel); }
+
 // A tile's number of rows, known to the compiler.
 template <int kRows>
 struct Height {
